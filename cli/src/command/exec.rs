@@ -1,0 +1,158 @@
+//! `codex exec`: one task without a screen. Progress goes to stderr, the answer alone to stdout.
+
+use std::io::{IsTerminal, Read};
+
+use mcp_server::Answer;
+use mcp_server::api::{ErrorCode, Event, Record, TurnOutcome};
+use rmcp::model::CallToolResult;
+use serde_json::{Value, json};
+
+use super::{block_on, interrupted_by_ctrl_c, misconfigured};
+use crate::args::{Exec, Global};
+use crate::assemble::House;
+use crate::exit::Exit;
+use crate::model::Tape;
+use crate::out;
+
+/// Lines of a tool's output that are shown while it works.
+const SHOWN_LINES: usize = 12;
+
+/// Runs the command.
+pub(crate) fn run(global: &Global, options: Exec) -> Exit {
+    let prompt = match prompt(options.prompt) {
+        Ok(prompt) => prompt,
+        Err(problem) => {
+            out::error(problem);
+            return Exit::Usage;
+        }
+    };
+    let tape = match (options.record, options.replay) {
+        (Some(file), _) => Some(Tape::Record(file)),
+        (None, Some(file)) => Some(Tape::Replay(file)),
+        (None, None) => None,
+    };
+    let mut flags = global.flags();
+    // Nobody is there to be asked.
+    flags.approval = Some("never".to_owned());
+    match House::build(flags, global.cd.clone(), tape) {
+        Ok(house) => block_on(exec(house, prompt)),
+        Err(error) => misconfigured(&error),
+    }
+}
+
+fn prompt(given: Option<String>) -> Result<String, String> {
+    const MOST: u64 = 16 << 20;
+    let missing = "a prompt is missing: codex exec \"what to do\", or pipe it in";
+    let from_stdin = match given.as_deref() {
+        Some("-") => true,
+        Some(_) => false,
+        None if std::io::stdin().is_terminal() => return Err(missing.to_owned()),
+        None => true,
+    };
+    let text = if from_stdin {
+        let mut text = String::new();
+        let read = std::io::stdin().lock().take(MOST).read_to_string(&mut text);
+        read.map_err(|error| format!("reading the prompt from stdin: {error}"))?;
+        text
+    } else {
+        given.unwrap_or_default()
+    };
+    if text.trim().is_empty() { Err(missing.to_owned()) } else { Ok(text) }
+}
+
+async fn exec(house: House, prompt: String) -> Exit {
+    let client = match house.client().await {
+        Ok(client) => client,
+        Err(error) => return misconfigured(&error),
+    };
+    let interrupt = interrupted_by_ctrl_c();
+    let arguments = [("prompt".to_owned(), Value::from(prompt))].into_iter().collect();
+    let mut code = None;
+    let answer = client
+        .call("codex", arguments, &interrupt, |record| {
+            show(record);
+            if let Event::TurnEnded { outcome: TurnOutcome::Failed { code: failed, .. } } = &record.event {
+                code = Some(*failed);
+            }
+        })
+        .await;
+    let exit = conclude(answer, code);
+    house.host.shut_down(std::time::Duration::from_millis(300)).await;
+    exit
+}
+
+fn conclude(answer: Answer, code: Option<ErrorCode>) -> Exit {
+    match answer {
+        Answer::Result(result) if result.is_error != Some(true) => {
+            out::line(text(&result));
+            Exit::Done
+        }
+        Answer::Result(result) => {
+            out::error(text(&result));
+            code.map_or(Exit::Failed, Exit::from)
+        }
+        Answer::Refused { message, .. } => {
+            out::error(message);
+            Exit::Failed
+        }
+        Answer::Cancelled => {
+            out::error("interrupted");
+            Exit::Interrupted
+        }
+        Answer::Closed => {
+            out::error("the server ended; this is a fault of codex itself");
+            Exit::Failed
+        }
+    }
+}
+
+/// The text of a result, for people.
+pub(crate) fn text(result: &CallToolResult) -> String {
+    let texts: Vec<&str> =
+        result.content.iter().filter_map(|block| Some(block.as_text()?.text.as_str())).collect();
+    out::plain(&texts.join("\n"))
+}
+
+/// Says on stderr what goes on.
+fn show(record: &Record) {
+    match &record.event {
+        Event::TurnStarted { model, .. } => out::note(format!("thread {} · {model}", record.thread_id)),
+        Event::CallStarted { tool, arguments, .. } => out::note(format!("→ {tool} {}", summary(arguments))),
+        Event::CallFinished { result, duration_ms, .. } => {
+            let mark = if result.is_error == Some(true) { '✗' } else { '✓' };
+            out::note(format!("{mark} {duration_ms} ms{}", indented(&text(result))));
+        }
+        Event::Notice { message } => out::note(format!("! {}", out::plain(message))),
+        Event::TokenUsage { usage } => {
+            out::note(format!("· {} tokens in, {} out", usage.input_tokens, usage.output_tokens));
+        }
+        _ => {}
+    }
+}
+
+/// The arguments of a call in one line.
+pub(crate) fn summary(arguments: &Value) -> String {
+    const WIDTH: usize = 160;
+    let command = arguments.get("command");
+    let text = match command {
+        Some(Value::String(command)) => command.clone(),
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        _ if arguments == &json!({}) => String::new(),
+        _ => arguments.to_string(),
+    };
+    let text = out::plain(&text).replace('\n', " ⏎ ");
+    match text.char_indices().nth(WIDTH) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}
+
+/// The first lines of an output, below the line that says how it ended.
+pub(crate) fn indented(output: &str) -> String {
+    let lines: Vec<&str> = output.trim_end().lines().collect();
+    let mut shown: String = lines.iter().take(SHOWN_LINES).map(|line| format!("\n    {line}")).collect();
+    if lines.len() > SHOWN_LINES {
+        shown.push_str(&format!("\n    … {} more lines", lines.len() - SHOWN_LINES));
+    }
+    shown
+}

@@ -1,0 +1,4 @@
+//! The `codex` binary.
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

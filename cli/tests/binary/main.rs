@@ -1,0 +1,5 @@
+//! The binary, run as people and scripts run it.
+
+mod command_line;
+mod exec;
+mod house;

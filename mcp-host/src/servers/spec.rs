@@ -1,0 +1,123 @@
+//! What a server is before it runs: the resolved form of one `[mcp_servers.NAME]` table, or a constructor of a
+//! server that lives in this process.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::channel::mpsc::{Receiver, Sender, channel};
+use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
+
+/// An external MCP server that speaks over its stdin and stdout.
+#[derive(Clone)]
+pub struct ServerSpec {
+    /// Its name in the configuration; the prefix of its tools.
+    pub name: String,
+    /// The program, looked up in the `PATH` of `env`.
+    pub command: String,
+    /// Its arguments, passed as they are: there is no shell in between.
+    pub args: Vec<String>,
+    /// Its whole environment; nothing else is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it starts.
+    pub cwd: PathBuf,
+    /// A disabled server is listed as such and never started.
+    pub enabled: bool,
+    /// How long it may take to answer the handshake and the first listing.
+    pub startup_timeout: Duration,
+    /// How long one call may take without a sign of progress.
+    pub tool_timeout: Duration,
+    /// The user allowed every tool of it, also those marked destructive.
+    pub approved: bool,
+}
+
+impl ServerSpec {
+    /// The command as a person would type it, for messages. Without the environment: it may hold secrets.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        std::iter::once(&self.command)
+            .chain(&self.args)
+            .map(|word| quoted(word))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// A word as a shell would need it; plain words stay as they are.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+impl std::fmt::Debug for ServerSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerSpec")
+            .field("name", &self.name)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where and under which policy the tools of in-process servers work: a thread's or a connection's own.
+#[derive(Clone, Debug)]
+pub struct ToolContext {
+    /// The working directory, absolute.
+    pub cwd: PathBuf,
+    /// What commands and file tools may do.
+    pub policy: sandbox::Policy,
+    /// The whole environment of commands.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// The host's end of a connection inside this process: messages pass as they are, nothing is serialised.
+pub type Link = (Sender<ClientJsonRpcMessage>, Receiver<ServerJsonRpcMessage>);
+
+/// Both ends of an in-process connection: the host's, and the one to serve. Dropping the host's end ends the
+/// server.
+#[must_use]
+pub fn link() -> (Link, (Sender<ServerJsonRpcMessage>, Receiver<ClientJsonRpcMessage>)) {
+    const DEPTH: usize = 64;
+    let (to_server, from_client) = channel(DEPTH);
+    let (to_client, from_server) = channel(DEPTH);
+    ((to_server, from_server), (to_client, from_client))
+}
+
+/// Makes a server that lives in this process, one instance for each context that uses it.
+#[derive(Clone)]
+pub struct InProcess {
+    /// Put before the names of its tools. Names under the empty prefix are reserved for it.
+    pub prefix: String,
+    /// Starts an instance for a context and answers the host's end of the connection to it. The server must be
+    /// ready for requests: the handshake is left out in process.
+    pub make: Arc<dyn Fn(&ToolContext) -> Link + Send + Sync>,
+}
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InProcess").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_only_where_a_shell_would_need_it() {
+        for (word, expected) in [
+            ("npx", "npx"),
+            ("-y", "-y"),
+            ("@scope/pkg", "@scope/pkg"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+}

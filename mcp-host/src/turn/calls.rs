@@ -1,0 +1,224 @@
+//! Runs the calls that one response asked for. Each gets exactly one output, whatever happens to it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::stream::{FuturesOrdered, StreamExt};
+use providers::{Item, Output, Part};
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResourceContents, Role};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::CallError;
+use crate::event::Event;
+use crate::servers::{CallRequest, Catalog, ProgressSink, Toolset};
+use crate::thread::{Emitter, State};
+
+/// A call as the model asked for it.
+pub(super) struct Call {
+    id: String,
+    tool: String,
+    /// JSON text, as the model wrote it.
+    arguments: String,
+}
+
+impl Call {
+    pub(super) fn new(id: &str, tool: &str, arguments: &str) -> Self {
+        Self { id: id.to_owned(), tool: tool.to_owned(), arguments: arguments.to_owned() }
+    }
+}
+
+/// Runs the calls in order and answers their outputs in order: tools that only read run together, one that
+/// may change something runs alone, after all before it. With `refused` none runs.
+pub(super) async fn run(
+    state: &State,
+    catalog: &Catalog,
+    calls: Vec<Call>,
+    refused: bool,
+    cancel: &CancellationToken,
+) -> Vec<Item> {
+    let mut outputs = Vec::with_capacity(calls.len());
+    let mut together = FuturesOrdered::new();
+    for call in calls {
+        let reads = catalog.get(&call.tool).is_some_and(only_reads);
+        if !reads {
+            while let Some(output) = together.next().await {
+                outputs.push(output);
+            }
+        }
+        let running = run_one(&state.emitter, &state.toolset, call, refused, cancel);
+        together.push_back(running);
+        if !reads {
+            while let Some(output) = together.next().await {
+                outputs.push(output);
+            }
+        }
+    }
+    while let Some(output) = together.next().await {
+        outputs.push(output);
+    }
+    outputs
+}
+
+/// A server outside may say what it likes of its tools; together run only those that we vouch for.
+fn only_reads(entry: &crate::servers::Entry) -> bool {
+    entry.server.is_none() && entry.tool.annotations.as_ref().and_then(|a| a.read_only_hint) == Some(true)
+}
+
+async fn run_one(
+    emitter: &Arc<Emitter>,
+    toolset: &Toolset,
+    call: Call,
+    refused: bool,
+    cancel: &CancellationToken,
+) -> Item {
+    let begun = Instant::now();
+    let arguments = parse(&call.arguments);
+    let shown = arguments
+        .as_ref()
+        .map_or_else(|_| Value::String(call.arguments.clone()), |a| Value::Object(a.clone()));
+    emitter.emit(Event::CallStarted { call_id: call.id.clone(), tool: call.tool.clone(), arguments: shown });
+    let result = match arguments {
+        _ if refused => text_error("not run: the turn has used up its tool calls"),
+        _ if cancel.is_cancelled() => text_error("interrupted before it ran"),
+        Err(problem) => text_error(&problem),
+        Ok(arguments) => {
+            let progress = Some(progress_events(emitter, &call.id));
+            let request =
+                CallRequest { name: call.tool.clone(), arguments, cancel: cancel.clone(), progress };
+            match toolset.call(request).await {
+                Ok(result) => result,
+                Err(CallError::Interrupted) => {
+                    let seconds = begun.elapsed().as_secs_f64();
+                    text_error(&format!(
+                        "interrupted after {seconds:.1} s; what it did until then stays done"
+                    ))
+                }
+                Err(error) => text_error(&error.to_string()),
+            }
+        }
+    };
+    let output = output(&result);
+    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    emitter.emit(Event::CallFinished { call_id: call.id.clone(), tool: call.tool, duration_ms, result });
+    Item::FunctionCallOutput { call_id: call.id, output }
+}
+
+fn parse(arguments: &str) -> Result<JsonObject, String> {
+    if arguments.trim().is_empty() {
+        return Ok(JsonObject::new());
+    }
+    match serde_json::from_str(arguments) {
+        Ok(Value::Object(arguments)) => Ok(arguments),
+        Ok(_) => Err("the arguments must be a JSON object".to_owned()),
+        Err(error) => Err(format!("the arguments are not valid JSON: {error}")),
+    }
+}
+
+fn progress_events(emitter: &Arc<Emitter>, call_id: &str) -> ProgressSink {
+    let (emitter, call_id) = (Arc::clone(emitter), call_id.to_owned());
+    Arc::new(move |progress| {
+        if let Some(message) = &progress.message {
+            emitter.emit(Event::CallProgress { call_id: call_id.clone(), message: message.clone() });
+        }
+    })
+}
+
+fn text_error(text: &str) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(text)])
+}
+
+/// What the model reads of a result: the blocks meant for it, images as images, and the structured content
+/// where the text does not say it already.
+fn output(result: &CallToolResult) -> Output {
+    let mut parts: Vec<Part> = result.content.iter().filter_map(part).collect();
+    let said = parts.iter().any(|part| matches!(part, Part::InputText { .. }));
+    if let (Some(structured), false) = (&result.structured_content, said) {
+        parts.push(Part::InputText { text: structured.to_string() });
+    }
+    if result.is_error == Some(true) && parts.is_empty() {
+        parts.push(Part::InputText { text: "the tool failed without saying why".to_owned() });
+    }
+    let texts: Option<Vec<&str>> = parts
+        .iter()
+        .map(|part| if let Part::InputText { text } = part { Some(text.as_str()) } else { None })
+        .collect();
+    match texts {
+        Some(texts) => Output::Text(texts.join("\n")),
+        None => Output::Parts(parts),
+    }
+}
+
+fn part(block: &ContentBlock) -> Option<Part> {
+    if !for_the_model(block) {
+        return None;
+    }
+    let text = |text: String| Some(Part::InputText { text });
+    match block {
+        ContentBlock::Text(content) => text(content.text.clone()),
+        ContentBlock::Image(image) => Some(Part::InputImage {
+            image_url: format!("data:{};base64,{}", image.mime_type, image.data),
+            detail: None,
+        }),
+        ContentBlock::Resource(embedded) => match &embedded.resource {
+            ResourceContents::TextResourceContents { text: contents, .. } => text(contents.clone()),
+            other => text(format!("[resource {}]", serde_json::to_value(other).ok()?.get("uri")?)),
+        },
+        other => text(serde_json::to_string(other).ok()?),
+    }
+}
+
+/// A block addressed to the user alone is left out: a diff, for one, which the model wrote itself.
+fn for_the_model(block: &ContentBlock) -> bool {
+    let annotations = match block {
+        ContentBlock::Text(content) => &content.annotations,
+        ContentBlock::Image(content) => &content.annotations,
+        ContentBlock::Audio(content) => &content.annotations,
+        ContentBlock::Resource(content) => &content.annotations,
+        ContentBlock::ResourceLink(content) => &content.annotations,
+        _ => return true,
+    };
+    let audience = annotations.as_ref().and_then(|a| a.audience.as_ref());
+    audience.is_none_or(|audience| audience.is_empty() || audience.contains(&Role::Assistant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{output, parse};
+    use providers::Output;
+    use rmcp::model::{CallToolResult, ContentBlock};
+    use serde_json::json;
+
+    fn text(result: CallToolResult) -> String {
+        match output(&result) {
+            Output::Text(text) => text,
+            Output::Parts(parts) => format!("{} parts", parts.len()),
+        }
+    }
+
+    #[test]
+    fn text_and_structured_content_are_not_said_twice() {
+        let mut both = CallToolResult::success(vec![ContentBlock::text("sum: 3")]);
+        both.structured_content = Some(json!({"sum": 3}));
+        assert_eq!(text(both), "sum: 3");
+        let mut structured = CallToolResult::success(vec![]);
+        structured.structured_content = Some(json!({"sum": 3}));
+        assert_eq!(text(structured), r#"{"sum":3}"#);
+    }
+
+    #[test]
+    fn an_image_stays_an_image() {
+        let result = CallToolResult::success(vec![
+            ContentBlock::text("see"),
+            ContentBlock::image("AAAA", "image/png"),
+        ]);
+        assert_eq!(text(result), "2 parts");
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_say_so() {
+        assert!(parse("[1]").unwrap_err().contains("JSON object"));
+        assert!(parse("{\"a\":").unwrap_err().contains("not valid JSON"));
+        assert!(parse("  ").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,290 @@
+//! The MCP server: what it lists and whom it asks. It decides nothing.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+use mcp_host::{CallError, CallRequest, Host, Overrides, ServerState, Thread, Toolset};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+    ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ProgressNotificationParam, ServerCapabilities, ServerConfig, SubscriptionFilter,
+};
+use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::SERVERS_META;
+use crate::{attach, tools};
+
+/// Which tools a client sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expose {
+    /// The agent, the built-in tools and those of the configured servers.
+    #[default]
+    All,
+    /// The agent alone.
+    Agent,
+}
+
+/// The server of one connection. Connections share the host.
+#[derive(Clone)]
+pub struct CodexServer(Arc<Inner>);
+
+struct Inner {
+    host: Host,
+    expose: Expose,
+    toolset: Arc<Toolset>,
+    /// The thread this connection spoke to last, for a `codex-reply` that names none.
+    last_thread: Mutex<Option<String>>,
+    end_of_input: CancellationToken,
+}
+
+const INSTRUCTIONS: &str = "\
+Codex is a coding agent. `codex` starts a session in a folder and answers when the task is done; its result has a \
+threadId, with which `codex-reply` goes on in the same session. The other tools are the agent's own, for calling \
+them directly: commands and patches run in the sandbox of this server.";
+
+impl CodexServer {
+    /// A server for one connection. When `end_of_input` is cancelled, the turns of the connection are interrupted.
+    ///
+    /// # Errors
+    /// The host's own settings do not resolve.
+    pub fn new(
+        host: Host,
+        expose: Expose,
+        end_of_input: CancellationToken,
+    ) -> Result<Self, mcp_host::SettingsError> {
+        let toolset = host.toolset()?;
+        Ok(Self(Arc::new(Inner { host, expose, toolset, last_thread: Mutex::default(), end_of_input })))
+    }
+
+    async fn listing(&self) -> ListToolsResult {
+        let mut all = tools::agent_tools();
+        let mut meta = MetaObject::default();
+        if self.0.expose == Expose::All {
+            let catalog = self.0.toolset.catalog().await;
+            all.extend(
+                catalog
+                    .entries
+                    .into_iter()
+                    .map(|entry| entry.tool)
+                    .filter(|t| !tools::is_agent_tool(&t.name)),
+            );
+            let mut starting = Vec::new();
+            let mut failed = Vec::new();
+            for server in catalog.servers {
+                match server.state {
+                    ServerState::Starting | ServerState::Idle => starting.push(server.name),
+                    ServerState::Failed { message } => {
+                        failed.push(json!({"name": server.name, "message": message}))
+                    }
+                    ServerState::Ready { .. } | ServerState::Disabled => {}
+                }
+            }
+            if !starting.is_empty() || !failed.is_empty() {
+                meta.insert(SERVERS_META.to_owned(), json!({"starting": starting, "failed": failed}));
+            }
+        }
+        let mut result = ListToolsResult::with_all_items(all);
+        if !meta.is_empty() {
+            result.meta = Some(meta);
+        }
+        result
+    }
+
+    async fn call(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        match request.name.as_ref() {
+            tools::CODEX => Ok(self.start(request, context).await.unwrap_or_else(failed)),
+            tools::CODEX_REPLY => Ok(self.reply(request, context).await.unwrap_or_else(failed)),
+            _ if self.0.expose == Expose::Agent => {
+                let message =
+                    format!("unknown tool {:?}; this server was started with --expose agent", request.name);
+                Err(ErrorData::invalid_params(message, None))
+            }
+            _ => self.call_directly(request, context).await,
+        }
+    }
+
+    async fn start(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, String> {
+        let arguments = tools::start_arguments(request.arguments)?;
+        let thread = self.open(&arguments.overrides)?;
+        self.prompt(&thread, arguments.prompt, context).await
+    }
+
+    fn open(&self, overrides: &Overrides) -> Result<Thread, String> {
+        self.0.host.open(overrides).map_err(|error| error.to_string())
+    }
+
+    async fn reply(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, String> {
+        let arguments = tools::reply_arguments(request.arguments)?;
+        let last = || self.last_thread().clone();
+        let id = arguments.thread_id.or_else(last).ok_or(
+            "argument `threadId` is missing: give the threadId from the structuredContent of a `codex` result",
+        )?;
+        let thread = self.0.host.resume(&id).await.map_err(|error| error.to_string())?;
+        self.prompt(&thread, arguments.prompt, context).await
+    }
+
+    async fn prompt(
+        &self,
+        thread: &Thread,
+        prompt: String,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, String> {
+        *self.last_thread() = Some(thread.id().to_string());
+        let accepted = thread.submit(prompt).await.map_err(|error| error.to_string())?;
+        Ok(attach::follow(thread, accepted, context, &self.0.end_of_input).await)
+    }
+
+    async fn call_directly(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        // Both the client's cancellation and the end of the input end the call.
+        let cancel = context.ct.child_token();
+        let token = context.meta.get_progress_token();
+        let (progress, mut updates) = mpsc::unbounded_channel::<ProgressNotificationParam>();
+        let wanted = token.is_some();
+        let call = self.0.toolset.call(CallRequest {
+            name: request.name.to_string(),
+            arguments: request.arguments.unwrap_or_default(),
+            cancel: cancel.clone(),
+            progress: wanted.then(|| -> mcp_host::ProgressSink {
+                Arc::new(move |update| {
+                    let _ = progress.send(update.clone());
+                })
+            }),
+        });
+        tokio::pin!(call);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut call => break outcome,
+                () = self.0.end_of_input.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+                Some(mut update) = updates.recv(), if wanted => {
+                    if let Some(token) = &token {
+                        update.progress_token = token.clone();
+                        let _ = context.peer.notify_progress(update).await;
+                    }
+                }
+            }
+        };
+        match outcome {
+            Ok(result) => Ok(result),
+            Err(CallError::Interrupted) => Ok(failed("interrupted".to_owned())),
+            Err(error) => Err(ErrorData::invalid_params(error.to_string(), None)),
+        }
+    }
+
+    fn last_thread(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.0.last_thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a client of the older era whenever the catalog changed.
+    async fn announce_changes(self, peer: Peer<RoleServer>) {
+        let mut changes = self.0.toolset.changes();
+        while changes.changed().await.is_ok() && !peer.is_transport_closed() {
+            if peer.notify_tool_list_changed().await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+impl ServerHandler for CodexServer {
+    fn get_info(&self) -> ServerConfig {
+        let mut me = Implementation::new("codex-mcp-server", env!("CARGO_PKG_VERSION"));
+        me.title = Some("Codex".to_owned());
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        ServerConfig::new(capabilities).with_server_info(me).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        if self.0.expose == Expose::All {
+            let end = self.0.end_of_input.clone();
+            let announcing = self.clone().announce_changes(context.peer);
+            tokio::spawn(async move { end.run_until_cancelled(announcing).await });
+        }
+    }
+
+    fn accepted_subscription_filter(&self, wanted: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(wanted.supported_by(&self.get_info().capabilities))
+    }
+
+    /// The newer era's way to hear of changes.
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let mut changes = self.0.toolset.changes();
+        loop {
+            tokio::select! {
+                () = context.cancelled() => return Ok(()),
+                () = self.0.end_of_input.cancelled() => return Ok(()),
+                changed = changes.changed() => {
+                    if changed.is_err() || context.sink().notify_tool_list_changed().await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(self.listing().await)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let name = request.name.clone();
+        // A fault of ours must not leave the client without an answer.
+        match AssertUnwindSafe(self.call(request, &context)).catch_unwind().await {
+            Ok(outcome) => outcome.map(CallToolResponse::Complete),
+            Err(_) => Err(ErrorData::internal_error(
+                format!("a fault in the server ended the call of {name:?}"),
+                None,
+            )),
+        }
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        // A request of a known method lands here when its parameters do not fit.
+        if KNOWN_METHODS.contains(&request.method.as_str()) {
+            let message = format!("the parameters of {:?} do not fit its schema", request.method);
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        let message = format!("method not found: {}", request.method);
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, Some(json!({"method": request.method}))))
+    }
+}
+
+/// Methods whose parameters have a schema.
+const KNOWN_METHODS: [&str; 6] =
+    ["initialize", "server/discover", "tools/call", "tools/list", "resources/read", "prompts/get"];
+
+fn failed(text: String) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(text)])
+}

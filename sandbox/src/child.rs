@@ -1,0 +1,78 @@
+//! A running command, as its owner holds it.
+#![expect(unsafe_code, reason = "the runtime wants a promise about the descriptor that it watches")]
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::unix::pipe,
+};
+
+use crate::{
+    command::{Exit, Signal},
+    process::{Owner, Process},
+};
+
+/// A running command. It leads its own session and process group.
+///
+/// Dropping it ends what is left of that group, such as jobs that a shell left in the background: at once, with
+/// `SIGKILL`, and without leaving a zombie. To let it go more gently, call [`terminate`](Self::terminate) first.
+#[derive(Debug)]
+pub struct Child {
+    /// Its standard input, if [`Input::Pipe`](crate::Input::Pipe).
+    pub stdin: Option<pipe::Sender>,
+    /// Its standard output, unless [`Output::Inherit`](crate::Output::Inherit); merged with its standard error if
+    /// [`Output::Merged`](crate::Output::Merged).
+    pub stdout: Option<pipe::Receiver>,
+    /// Its standard error, if [`Output::Separate`](crate::Output::Separate).
+    pub stderr: Option<pipe::Receiver>,
+    // Before the owner: the runtime lets go of the pidfd before the process is reaped.
+    ended: AsyncFd<Arc<Process>>,
+    owner: Owner,
+}
+
+impl Child {
+    /// Needs a tokio runtime, whose reactor watches the process.
+    pub(crate) fn new(owner: Owner) -> io::Result<Self> {
+        let process = Arc::clone(owner.process());
+        // SAFETY: a process owns its pidfd, never replaces it, and lives as long as this reference to it.
+        let ended = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?;
+        Ok(Self { stdin: None, stdout: None, stderr: None, ended, owner })
+    }
+
+    /// Its process id, and that of its group.
+    pub fn id(&self) -> u32 {
+        self.owner.process().id()
+    }
+
+    /// Waits until it has ended; processes that it started may still run. Can be cancelled and called again, and gives
+    /// the same answer each time.
+    ///
+    /// # Errors
+    /// If the system does not tell, which happens only when someone else reaps this process's children.
+    pub async fn wait(&mut self) -> io::Result<Exit> {
+        loop {
+            if let Some(exit) = self.owner.process().exit()? {
+                return Ok(exit);
+            }
+            self.ended.readable().await?.clear_ready();
+        }
+    }
+
+    /// Sends a signal to its whole process group. To a group that has ended, nothing happens.
+    pub fn signal(&self, signal: Signal) {
+        self.owner.process().signal_group(signal);
+    }
+
+    /// Asks the whole group to leave, now, and kills what is left of it after `grace`. Returns at once; the rest
+    /// happens in the background, also if the child is dropped. [`wait`](Self::wait) still tells how it ended.
+    pub fn terminate(&mut self, grace: Duration) {
+        self.signal(Signal::Terminate);
+        let now = Instant::now();
+        self.owner.release(now.checked_add(grace).unwrap_or(now));
+    }
+}

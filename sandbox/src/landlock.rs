@@ -1,0 +1,96 @@
+//! The file, TCP, signal and abstract-socket rules of a policy, as a Landlock ruleset.
+//!
+//! Rights are asked for by name and by the kernel's own version, each as a hard requirement: a right that the version
+//! promises and the kernel then refuses is an error, never a hole. Reading and executing are not handled, so they stay
+//! as they are. Device nodes are handled and never granted: with them a root user could make the disk itself.
+
+use std::{
+    os::fd::OwnedFd,
+    path::Path,
+};
+
+use ::landlock::{
+    AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, Scope, make_bitflags,
+};
+use rustix::{
+    fs::{FileType, Mode, OFlags},
+    io::Errno,
+};
+
+use crate::{
+    error::{SpawnError, Stage},
+    policy::{Network, Policy},
+};
+
+/// The first version that keeps files outside from being emptied; below it, nothing is worth calling a sandbox.
+pub(crate) const LEAST_ABI: i32 = 3;
+/// The first version that knows TCP ports.
+pub(crate) const TCP_ABI: i32 = 4;
+/// The first version that knows the `ioctl`s of devices.
+pub(crate) const IOCTL_ABI: i32 = 5;
+/// The first version that knows signals and abstract Unix sockets.
+pub(crate) const SCOPE_ABI: i32 = 6;
+
+/// What may be done beneath a writable root.
+const WRITABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
+    WriteFile | Truncate | RemoveDir | RemoveFile | MakeDir | MakeReg | MakeSym | MakeFifo | MakeSock | Refer
+});
+
+/// Devices that hold nothing, and terminals. Every command may write to them.
+const DEVICES: [&str; 7] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx"];
+/// The other ends of `/dev/ptmx`.
+const TERMINALS: &str = "/dev/pts";
+
+/// The ruleset of a sandboxed policy for a kernel of this version, which is at least [`LEAST_ABI`].
+pub(crate) fn ruleset(policy: &Policy, abi: i32) -> Result<OwnedFd, SpawnError> {
+    let mut rules = create(policy.network(), abi).map_err(building)?;
+    for root in policy.writable_roots() {
+        let unopenable = |errno: Errno| SpawnError::WritableRoot { path: root.clone(), source: errno.into() };
+        let dir = open(root, OFlags::DIRECTORY).map_err(unopenable)?;
+        rules = rules.add_rule(PathBeneath::new(dir, WRITABLE)).map_err(building)?;
+    }
+    let mut device = BitFlags::from(AccessFs::WriteFile);
+    if abi >= IOCTL_ABI {
+        device |= AccessFs::IoctlDev;
+    }
+    for fd in devices() {
+        rules = rules.add_rule(PathBeneath::new(fd, device)).map_err(building)?;
+    }
+    Option::<OwnedFd>::from(rules).ok_or_else(|| building("the kernel gave no ruleset"))
+}
+
+fn create(network: Network, abi: i32) -> Result<RulesetCreated, ::landlock::RulesetError> {
+    let mut files = WRITABLE | AccessFs::MakeChar | AccessFs::MakeBlock;
+    if abi >= IOCTL_ABI {
+        files |= AccessFs::IoctlDev;
+    }
+    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(files)?;
+    if abi >= TCP_ABI && network == Network::Off {
+        ruleset = ruleset.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
+    }
+    if abi >= SCOPE_ABI {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal)?;
+    }
+    ruleset.create()
+}
+
+/// Those that exist and are what their name says: a regular file called `/dev/null` is not made writable.
+fn devices() -> impl Iterator<Item = OwnedFd> {
+    let is = |fd: &OwnedFd, kind| {
+        rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == kind)
+    };
+    let nodes = DEVICES.into_iter().filter_map(move |path| {
+        open(Path::new(path), OFlags::NOFOLLOW).ok().filter(|fd| is(fd, FileType::CharacterDevice))
+    });
+    nodes.chain(open(Path::new(TERMINALS), OFlags::NOFOLLOW | OFlags::DIRECTORY).ok())
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty())
+}
+
+fn building(why: impl ToString) -> SpawnError {
+    SpawnError::Setup { stage: Stage::Ruleset, source: std::io::Error::other(why.to_string()) }
+}

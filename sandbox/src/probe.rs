@@ -1,0 +1,132 @@
+//! What this kernel can enforce, asked of the kernel itself and not of its version number.
+#![expect(unsafe_code, reason = "two questions to the kernel that have no safe form")]
+
+use std::{fmt, io, ptr, sync::OnceLock};
+
+use libc::c_long;
+
+use crate::{
+    error::SpawnError,
+    landlock::{IOCTL_ABI, LEAST_ABI, SCOPE_ABI, TCP_ABI},
+    seccomp,
+};
+
+/// What this kernel can enforce. [`Display`](fmt::Display) says it in plain words, one line per layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enforcement {
+    landlock: Result<i32, Missing>,
+    seccomp: Result<(), Missing>,
+}
+
+/// Why a layer is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    NotBuilt,
+    OffAtBoot,
+    Refused,
+    Processor,
+}
+
+/// What this kernel can enforce. Asked once; the answer does not change while the process lives.
+pub fn probe() -> &'static Enforcement {
+    static ANSWER: OnceLock<Enforcement> = OnceLock::new();
+    ANSWER.get_or_init(|| Enforcement { landlock: ask_landlock(), seccomp: ask_seccomp() })
+}
+
+impl Enforcement {
+    /// The version of Landlock's interface that the kernel has, from 1.
+    pub fn landlock_abi(&self) -> Option<u32> {
+        self.landlock.ok().and_then(|abi| u32::try_from(abi).ok())
+    }
+
+    /// Whether system calls can be filtered.
+    pub fn seccomp(&self) -> bool {
+        self.seccomp.is_ok()
+    }
+
+    /// Whether sandboxed commands can be run at all.
+    pub fn confines(&self) -> bool {
+        self.require().is_ok()
+    }
+
+    /// The version of Landlock to use, if it and seccomp suffice for a sandbox.
+    pub(crate) fn require(&self) -> Result<i32, SpawnError> {
+        let lacking = |what: String| SpawnError::Unenforceable {
+            what,
+            hint: "use a kernel from 6.2 on with landlock and seccomp, or run without a sandbox with \
+                   sandbox_mode = \"danger-full-access\"",
+        };
+        let abi = self.landlock.map_err(|missing| lacking(format!("landlock {missing}")))?;
+        if abi < LEAST_ABI {
+            return Err(lacking(format!(
+                "the kernel has landlock version {abi}, which lets files outside be emptied; version {LEAST_ABI} is needed"
+            )));
+        }
+        self.seccomp.map_err(|missing| lacking(format!("seccomp {missing}")))?;
+        Ok(abi)
+    }
+}
+
+impl fmt::Display for Enforcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.landlock {
+            Ok(abi) => {
+                let since = |least| if abi >= least { "kept" } else { "open on this kernel" };
+                writeln!(f, "landlock: version {abi}")?;
+                writeln!(f, "  files outside are not written, moved or removed: kept")?;
+                writeln!(f, "  files outside are not emptied: {}", since(LEAST_ABI))?;
+                writeln!(f, "  tcp ports, a second time after seccomp: {}", since(TCP_ABI))?;
+                writeln!(f, "  devices are not controlled: {}", since(IOCTL_ABI))?;
+                writeln!(f, "  processes outside are not signalled: {}", since(SCOPE_ABI))?;
+                writeln!(f, "  mode, owner and times of your own files outside: open (landlock has no rule for them)")?;
+            }
+            Err(missing) => writeln!(f, "landlock: {missing}")?,
+        }
+        match self.seccomp {
+            Ok(()) => writeln!(f, "seccomp: dangerous system calls and, by policy, the network are refused")?,
+            Err(missing) => writeln!(f, "seccomp: {missing}")?,
+        }
+        write!(f, "sandboxed commands: {}", if self.confines() { "run" } else { "refused" })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotBuilt => "is not in this kernel",
+            Self::OffAtBoot => "was switched off when this kernel was booted (lsm= lacks landlock)",
+            Self::Refused => "is refused to this process, perhaps by the container that it runs in",
+            Self::Processor => "filters are not available for this kind of processor",
+        })
+    }
+}
+
+fn ask_landlock() -> Result<i32, Missing> {
+    const VERSION: c_long = 1;
+    let none = ptr::null::<libc::c_void>();
+    // SAFETY: with this flag the kernel reads no attributes and makes nothing; it answers with a number.
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0 as c_long, VERSION) };
+    match i32::try_from(abi) {
+        Ok(abi) if abi > 0 => Ok(abi),
+        _ => Err(why_not()),
+    }
+}
+
+fn ask_seccomp() -> Result<(), Missing> {
+    const GET_ACTION_AVAIL: c_long = 2;
+    if !seccomp::knows_this_processor() {
+        return Err(Missing::Processor);
+    }
+    let action = libc::SECCOMP_RET_ERRNO;
+    // SAFETY: the kernel reads one u32, which lives across the call.
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0 as c_long, &raw const action) };
+    if answer == 0 { Ok(()) } else { Err(why_not()) }
+}
+
+fn why_not() -> Missing {
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::EOPNOTSUPP) => Missing::OffAtBoot,
+        Some(libc::EPERM | libc::EACCES) => Missing::Refused,
+        _ => Missing::NotBuilt,
+    }
+}

@@ -1,0 +1,131 @@
+//! The one thread that starts every command, and sees the dismissed ones to their end.
+//!
+//! It is one thread because a command asks to be killed when its parent dies, and for the kernel the parent is the
+//! *thread* that forked: a worker of an async runtime may end at any time, this thread lives as long as the process. It
+//! forks with all signals blocked, so that no handler of this process ever runs in a half-made child.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, OnceLock,
+        mpsc::{self, Receiver, Sender, TryRecvError},
+    },
+    thread,
+    time::Instant,
+};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use tokio::sync::oneshot;
+
+use crate::{
+    exec,
+    plan::Plan,
+    process::{Burial, Owner},
+};
+
+/// A forked child, on its way to the program, and the pipe on which it reports that it failed to get there.
+pub(crate) struct Started {
+    pub(crate) owner: Owner,
+    pub(crate) report: OwnedFd,
+}
+
+struct Start {
+    plan: Plan,
+    reply: oneshot::Sender<io::Result<Started>>,
+}
+
+enum Request {
+    Start(Box<Start>),
+    Bury(Burial),
+}
+
+#[derive(Clone)]
+struct Spawner {
+    requests: Sender<Request>,
+    bell: Arc<OwnedFd>,
+}
+
+/// Forks a child that carries out `plan`. It has not come far when this returns: read its report.
+pub(crate) async fn start(plan: Plan) -> io::Result<Started> {
+    let (reply, answer) = oneshot::channel();
+    spawner()?.send(Request::Start(Box::new(Start { plan, reply }))).map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
+}
+
+/// Sees a group to its end. Returns at once.
+pub(crate) fn bury(burial: Burial) {
+    let burial = match spawner().map(|spawner| spawner.send(Request::Bury(burial))) {
+        Ok(Ok(())) => return,
+        Ok(Err(Request::Bury(burial))) => burial,
+        // There can be no process without the thread that forked it.
+        Ok(Err(Request::Start(_))) | Err(_) => return,
+    };
+    burial.process.kill();
+    burial.process.reap();
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that starts commands has ended")
+}
+
+fn spawner() -> io::Result<&'static Spawner> {
+    static SPAWNER: OnceLock<Result<Spawner, i32>> = OnceLock::new();
+    let started = SPAWNER.get_or_init(|| Spawner::new().map_err(|e| e.raw_os_error().unwrap_or(libc::EAGAIN)));
+    started.as_ref().map_err(|errno| io::Error::from_raw_os_error(*errno))
+}
+
+impl Spawner {
+    fn new() -> io::Result<Self> {
+        let bell = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (requests, inbox) = mpsc::channel();
+        let heard = Arc::clone(&bell);
+        thread::Builder::new().name("sandbox".to_owned()).spawn(move || run(&inbox, &heard))?;
+        Ok(Self { requests, bell })
+    }
+
+    fn send(&self, request: Request) -> Result<(), Request> {
+        self.requests.send(request).map_err(|returned| returned.0)?;
+        // It can only be full of rings that are not heard yet.
+        let _ = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
+        Ok(())
+    }
+}
+
+fn run(inbox: &Receiver<Request>, bell: &OwnedFd) {
+    exec::block_signals();
+    let mut burials: Vec<Burial> = Vec::new();
+    loop {
+        // The bell is silenced before the inbox is emptied, so that no ring is lost in between.
+        let _ = rustix::io::read(bell, &mut [0; 8]);
+        loop {
+            match inbox.try_recv() {
+                // If the reply is not wanted any more, it is dropped here, and the child killed.
+                Ok(Request::Start(start)) => drop(start.reply.send(fork(&start.plan))),
+                Ok(Request::Bury(burial)) => burials.push(burial),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+        let now = Instant::now();
+        burials.retain_mut(|burial| !burial.tend(now));
+        sleep(bell, &burials);
+    }
+}
+
+/// Until the bell rings, a leader ends, or a deadline is reached.
+fn sleep(bell: &OwnedFd, burials: &[Burial]) {
+    let mut fds = vec![PollFd::new(bell, PollFlags::IN)];
+    let living = burials.iter().filter(|burial| burial.leader_lives());
+    fds.extend(living.map(|burial| PollFd::from_borrowed_fd(burial.process.as_fd(), PollFlags::IN)));
+    let rest = burials.iter().filter_map(Burial::due).min().map(|due| due.saturating_duration_since(Instant::now()));
+    let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
+    // An error is a signal, or memory that is short: the loop looks at everything again anyway.
+    let _ = rustix::event::poll(&mut fds, rest.as_ref());
+}
+
+fn fork(plan: &Plan) -> io::Result<Started> {
+    let (report, reporting) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let process = exec::fork(plan, exec::out_of_the_way(reporting)?)?;
+    Ok(Started { owner: Owner::new(process), report })
+}

@@ -1,0 +1,126 @@
+//! What must go on working inside.
+
+use super::{program, run, sh, with, within, writable};
+use crate::{Exit, Network, Policy};
+
+/// Runs a script inside a fresh workspace; gives what it printed, or fails with it.
+async fn works(network: Network, command: crate::Command) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = Policy::WorkspaceWrite { writable_roots: vec![dir.path().to_owned()], network };
+    let (exit, text) = run(&policy, with("HOME", dir.path(), within(dir.path(), command))).await;
+    assert_eq!(exit, Exit::Code(0), "{text}");
+    text
+}
+
+async fn shell(script: &str) -> String {
+    works(Network::Off, sh(script)).await
+}
+
+async fn python(script: &str) -> String {
+    works(Network::Off, program("python3", &["-c", script])).await
+}
+
+#[tokio::test]
+async fn ordinary_writes_in_the_workspace() {
+    let script = "set -e; echo a > f; echo b >> f; mkdir -p d/e; mv f d/e/g; ln d/e/g h; ln -s h s; chmod +x h; \
+                  touch -d @0 h; cp -p h i; mkfifo p; truncate -s 0 i; cat s; rm -r d; ls";
+    assert_eq!(shell(script).await, "a\nb\nh\ni\np\ns\n");
+}
+
+#[tokio::test]
+async fn harmless_devices() {
+    let script = "set -e; echo x > /dev/null; head -c 4 /dev/urandom | wc -c; head -c 2 /dev/zero | wc -c; echo y > /dev/stdout; \
+                  echo z > /dev/full || echo full";
+    let text = shell(script).await;
+    assert!(text.starts_with("4\n2\ny\n") && text.ends_with("full\n"), "{text}");
+    assert_eq!(run(&Policy::ReadOnly, sh("echo x > /dev/null && echo ok")).await.1, "ok\n");
+}
+
+#[tokio::test]
+async fn pipes_jobs_and_here_documents() {
+    let script = "set -e; yes | head -n 3 | sort | uniq -c | tr -d ' '; (sleep 0 & wait); cat <<EOF\nhere\nEOF";
+    assert_eq!(shell(script).await, "3y\nhere\n");
+    let process_substitution = program("bash", &["-c", "cat <(echo one) <(echo two)"]);
+    assert_eq!(works(Network::Off, process_substitution).await, "one\ntwo\n");
+}
+
+#[tokio::test]
+async fn threads_and_processes_of_python() {
+    let script = "
+import asyncio, multiprocessing as mp, os, signal, socket, subprocess, threading
+t = threading.Thread(target=print, args=('thread',), kwargs={'flush': True}); t.start(); t.join()
+async def main():
+    p = await asyncio.create_subprocess_exec('echo', 'asyncio', stdout=-1)
+    print((await p.communicate())[0].decode().strip(), flush=True)
+asyncio.run(main())
+a, b = mp.Pipe(); a.send('multiprocessing'); print(b.recv(), flush=True)
+a, b = socket.socketpair(); a.send(b'socketpair'); print(b.recv(99).decode(), flush=True)
+pid = os.fork()
+if pid == 0: signal.pause()
+os.kill(pid, signal.SIGTERM); print(os.waitpid(pid, 0)[1], flush=True)
+os.nice(1); os.sched_setaffinity(0, os.sched_getaffinity(0))
+";
+    assert_eq!(python(script).await, "thread\nasyncio\nmultiprocessing\nsocketpair\n15\n");
+}
+
+#[tokio::test]
+async fn a_terminal_of_its_own() {
+    let script = "
+import os, pty
+pid, fd = pty.fork()
+if pid == 0: os.execvp('sh', ['sh', '-c', 'test -t 0 && stty size < /dev/tty && echo tty > /dev/tty'])
+text = b''
+try:
+    while part := os.read(fd, 99): text += part
+except OSError: pass
+print(text.decode().split(), os.waitpid(pid, 0)[1])
+";
+    assert_eq!(python(script).await, "['0', '0', 'tty'] 0\n");
+}
+
+#[tokio::test]
+async fn memory_files_locks_and_databases() {
+    let script = "
+import fcntl, mmap, os, sqlite3, tempfile
+fd = os.memfd_create('m'); os.ftruncate(fd, 9); mmap.mmap(fd, 9)[0:1] = b'x'
+f = open('lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); fcntl.lockf(f, fcntl.LOCK_EX)
+mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+d = sqlite3.connect('db'); d.execute('pragma journal_mode=wal'); d.execute('create table t(x)'); d.execute('insert into t values(1)'); d.commit()
+print(d.execute('select * from t').fetchall(), tempfile.TemporaryFile(dir='.').write(b'x'))
+";
+    assert_eq!(python(script).await, "[(1,)] 1\n");
+}
+
+#[tokio::test]
+async fn git_works() {
+    if std::process::Command::new("git").arg("--version").output().is_err() {
+        return; // not part of this crate's needs
+    }
+    let script = "set -e; git init -q -b main .; git config user.email a@b; git config user.name n; echo 1 > f; git add f; \
+                  git commit -qm one; git checkout -qb side; echo 2 > g; git add g; git commit -qm two; git checkout -q main; \
+                  echo 3 > h; git add h; git commit -qm three; git rebase -q main side; git gc -q; git worktree add -q wt main; \
+                  git log --format=%s side";
+    assert_eq!(shell(script).await, "two\nthree\none\n");
+}
+
+#[tokio::test]
+async fn a_local_server_when_the_network_is_on() {
+    let script = "
+import socket, threading
+s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()
+t = threading.Thread(target=lambda: s.accept()[0].send(b'served')); t.start()
+print(socket.create_connection(s.getsockname()).recv(9).decode(), socket.getaddrinfo('localhost', 80)[0][4][1])
+";
+    assert_eq!(works(Network::On, program("python3", &["-c", script])).await, "served 80\n");
+}
+
+#[tokio::test]
+async fn a_workspace_by_another_name() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("real")).unwrap();
+    std::os::unix::fs::symlink("real", dir.path().join("alias")).unwrap();
+    let alias = dir.path().join("alias");
+    let (exit, text) = run(&writable(&alias), within(&alias, sh("echo x > here && pwd -P"))).await;
+    assert!(exit.success(), "{text}");
+    assert!(dir.path().join("real/here").exists());
+}

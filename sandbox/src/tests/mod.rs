@@ -1,0 +1,73 @@
+//! The dialect of this crate's tests: a command line in, how it ended and what it printed out.
+
+mod commands;
+mod compatibility;
+mod escape;
+mod files;
+mod lifecycle;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use tokio::io::AsyncReadExt;
+
+use crate::{
+    Child, Command, Exit, Input, Network, Output, Policy, SpawnError,
+    plan::{self, Plan},
+    spawn::{self, spawn},
+};
+
+/// `sh -c SCRIPT` in `/`, with a plain `PATH`, no input, and all output on one pipe.
+fn sh(script: &str) -> Command {
+    program("sh", &["-c", script])
+}
+
+fn program(program: &str, args: &[&str]) -> Command {
+    Command {
+        program: program.into(),
+        args: args.iter().map(OsString::from).collect(),
+        cwd: "/".into(),
+        env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into())],
+        input: Input::Null,
+        output: Output::Merged,
+    }
+}
+
+fn within(dir: &Path, mut command: Command) -> Command {
+    command.cwd = dir.to_owned();
+    command
+}
+
+fn with(name: &str, value: impl Into<OsString>, mut command: Command) -> Command {
+    command.env.push((name.into(), value.into()));
+    command
+}
+
+fn writable(root: impl Into<PathBuf>) -> Policy {
+    Policy::WorkspaceWrite { writable_roots: vec![root.into()], network: Network::Off }
+}
+
+async fn run(policy: &Policy, command: Command) -> (Exit, String) {
+    finish(spawn(policy, command).await.expect("the command starts")).await
+}
+
+/// What it printed and how it ended.
+async fn finish(mut child: Child) -> (Exit, String) {
+    let mut text = Vec::new();
+    child.stdout.take().expect("a pipe").read_to_end(&mut text).await.expect("readable");
+    (child.wait().await.expect("a status"), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The message with which a command is refused.
+async fn refusal(policy: &Policy, command: Command) -> String {
+    spawn(policy, command).await.expect_err("refused").to_string()
+}
+
+/// Starts a command under a plan from which something was taken away: how the suite knows that each layer counts.
+async fn spawn_weakened(policy: &Policy, command: Command, weaken: fn(&mut Plan)) -> Result<Child, SpawnError> {
+    let (mut plan, pipes, search) = plan::plan(policy, command)?;
+    weaken(&mut plan);
+    spawn::run(plan, pipes, search).await
+}
