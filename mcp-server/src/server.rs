@@ -8,7 +8,7 @@ use mcp_host::{CallError, CallRequest, Host, Overrides, ServerState, Thread, Too
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
     ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProgressNotificationParam, ServerCapabilities, ServerConfig, SubscriptionFilter,
+    ProgressNotificationParam, ResultType, ServerCapabilities, ServerConfig, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -258,7 +258,12 @@ impl ServerHandler for CodexServer {
         let name = request.name.clone();
         // A fault of ours must not leave the client without an answer.
         match AssertUnwindSafe(self.call(request, &context)).catch_unwind().await {
-            Ok(outcome) => outcome.map(CallToolResponse::Complete),
+            Ok(Ok(mut result)) => {
+                // A server of the older era leaves it out; ours says it wherever the newer era wants it.
+                result.result_type = Some(ResultType::COMPLETE);
+                Ok(CallToolResponse::Complete(result))
+            }
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(ErrorData::internal_error(
                 format!("a fault in the server ended the call of {name:?}"),
                 None,
