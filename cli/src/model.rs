@@ -37,21 +37,18 @@ impl Models {
         settings: &Provider,
         cwd: &Path,
     ) -> Result<Arc<dyn providers::Provider>, ConfigError> {
-        let failed = |path: &Path, error: &dyn std::fmt::Display| {
-            ConfigError::general(format!("cassette {}: {error}", path.display()))
-        };
+        let failed = |error: &dyn std::fmt::Display| ConfigError::general(error.to_string());
         let normaliser = || Normaliser::new(variable_paths(cwd));
         let replay = |path: &Path| -> Result<Arc<dyn providers::Provider>, ConfigError> {
-            let tape = Replay::open(path, normaliser()).map_err(|error| failed(path, &error))?;
-            Ok(Arc::new(tape.with_redactor(redactor())))
+            let tape = Replay::open(path, normaliser()).map_err(|error| failed(&error))?;
+            Ok(Arc::new(tape.with_redactor(redactor(settings))))
         };
         match &self.tape {
             Some(Tape::Replay(path)) => shared(&self.made, "tape", || replay(path)),
             Some(Tape::Script { text, places }) => shared(&self.made, "tape", || {
                 let normaliser =
                     Normaliser::new(variable_paths(cwd).into_iter().chain(places.iter().cloned()));
-                let script =
-                    Replay::from_str(text, normaliser).map_err(|error| failed(Path::new("demo"), &error))?;
+                let script = Replay::from_str(text, normaliser).map_err(|error| failed(&error))?;
                 Ok(Arc::new(script))
             }),
             _ if settings.id == "replay" => shared(&self.made, "replay", || match &settings.file {
@@ -62,8 +59,8 @@ impl Models {
             }),
             Some(Tape::Record(path)) => shared(&self.made, "tape", || {
                 let inner = connect(settings)?;
-                let recorder = Recorder::new(inner, path, normaliser(), redactor())
-                    .map_err(|error| failed(path, &error))?;
+                let recorder = Recorder::new(inner, path, normaliser(), redactor(settings))
+                    .map_err(|error| failed(&error))?;
                 Ok(Arc::new(recorder))
             }),
             None => shared(&self.made, &settings.id, || connect(settings)),
@@ -82,10 +79,12 @@ fn variable_paths(cwd: &Path) -> Vec<(String, String)> {
     paths
 }
 
-/// Everything in our environment that looks like a secret.
-fn redactor() -> Redactor {
-    let secrets = std::env::vars().filter(|(name, value)| names_a_secret(name) && value.len() >= 6);
-    Redactor::new(secrets.map(|(_, value)| Secret::new(value)))
+/// Everything in our environment that looks like a secret, and all that the configuration sends as a header.
+fn redactor(settings: &Provider) -> Redactor {
+    let named = std::env::vars().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value);
+    let headers = settings.http_headers.values().cloned();
+    // A short value is no secret, and taking it out would tear up ordinary words.
+    Redactor::new(named.chain(headers).filter(|value| value.len() >= 6).map(Secret::new))
 }
 
 /// Whether a variable's name says that its value is a secret.

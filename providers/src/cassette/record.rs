@@ -221,3 +221,45 @@ fn failure(error: &ProviderError) -> Failure {
 fn lock(tape: &Mutex<Tape>) -> std::sync::MutexGuard<'_, Tape> {
     tape.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
+    use futures::StreamExt;
+
+    use super::{Normaliser, Recorder, Redactor, Session, Tape};
+    use crate::cassette::Replay;
+    use crate::error::ProviderError;
+    use crate::item::Item;
+    use crate::provider::Provider;
+    use crate::request::Request;
+
+    #[tokio::test]
+    async fn a_full_disk_fails_the_run() {
+        let script = "{\"codex_cassette\":1,\"kind\":\"script\"}\n{\"request\":null}\n{\"events\":[]}";
+        let inner = Arc::new(Replay::from_str(script, Normaliser::default()).unwrap());
+        let path = PathBuf::from("/dev/full");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let tape =
+            Tape { path, file, session: Session::new(Normaliser::default()), redactor: Redactor::default() };
+        let recorder = Recorder { inner, tape: Arc::new(Mutex::new(tape)) };
+        let request = Request {
+            model: "m".into(),
+            instructions: String::new(),
+            input: vec![Item::user("go")],
+            tools: vec![],
+            parallel_tool_calls: false,
+            reasoning_effort: None,
+            reasoning_summary: None,
+            output_schema: None,
+            prompt_cache_key: None,
+            store: false,
+        };
+        let events: Vec<_> = recorder.stream(request).collect().await;
+        let [Err(ProviderError::Record(error))] = &events[..] else { panic!("{events:?}") };
+        assert!(error.to_string().starts_with("the recording /dev/full: cannot be written: "), "{error}");
+    }
+}

@@ -22,6 +22,8 @@ pub(super) enum Body {
     Status { status: u16, headers: Vec<(String, String)>, body: String },
     /// The beginning of a response, then nothing.
     Stall,
+    /// No answer, and the connection stays.
+    Silence,
     /// The connection is closed without an answer.
     Hangup,
 }
@@ -67,6 +69,12 @@ impl Reply {
     #[must_use]
     pub fn stall() -> Self {
         Self::of(Body::Stall)
+    }
+
+    /// No answer at all until the client goes or the model is dropped.
+    #[must_use]
+    pub fn silence() -> Self {
+        Self::of(Body::Silence)
     }
 
     /// No answer: the connection is closed once the request is read.

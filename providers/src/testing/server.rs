@@ -82,6 +82,7 @@ impl Connection {
     async fn reply(&mut self, n: usize, reply: &Reply) -> io::Result<bool> {
         let (status, headers, body) = match &reply.body {
             Body::Hangup => return Ok(false),
+            Body::Silence => return self.until_left().await,
             Body::Response { items, usage } => (200, &[][..], stream(items, usage.as_ref(), n)),
             Body::Sse(stream) => (200, &[][..], stream.clone()),
             Body::Stall => (200, &[][..], beginning(n)),
@@ -113,9 +114,7 @@ impl Connection {
             return Ok(false);
         }
         if matches!(reply.body, Body::Stall) {
-            // Until the client goes, or the task is aborted.
-            while self.more().await? {}
-            return Ok(false);
+            return self.until_left().await;
         }
         self.socket.write_all(b"0\r\n\r\n").await?;
         Ok(true)
@@ -127,6 +126,12 @@ impl Connection {
             return Err(io::Error::other("the request is too large"));
         }
         Ok(self.socket.read_buf(&mut self.bytes).await? > 0)
+    }
+
+    /// Waits for the client to go; the task may be aborted meanwhile.
+    async fn until_left(&mut self) -> io::Result<bool> {
+        while self.more().await? {}
+        Ok(false)
     }
 
     async fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {

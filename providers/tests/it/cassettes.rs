@@ -9,7 +9,7 @@ use providers::{
     Item, Kind, ModelEvent, Normaliser, Provider, Recorder, Redactor, Replay, ReplayError, Request, Secret,
     Tool,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dialect::{ask, events, lines, once, request};
 
@@ -145,6 +145,13 @@ async fn a_run_that_asks_too_often_is_told_so() {
     assert_eq!(ask(&replay).await, "error the cassette ends after 1 requests, and the run makes one more\n");
 }
 
+/// All text deltas of a cassette, one after the other.
+fn streamed(cassette: &str) -> String {
+    let lines = cassette.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events = lines.flat_map(|line| line["events"].as_array().cloned().unwrap_or_default());
+    events.filter_map(|event| event["text_delta"]["text"].as_str().map(str::to_owned)).collect()
+}
+
 #[tokio::test]
 async fn no_secret_reaches_the_file() {
     let value = "pl\"anted\nvalue ß";
@@ -166,6 +173,7 @@ async fn no_secret_reaches_the_file() {
     for planted in ["anted", "ted\\nvalue", "value ß", "value \\u00df", header, "planted0", "unlisted4711"] {
         assert!(!text.contains(planted), "{planted} is in {text}");
     }
+    assert!(!streamed(&text).contains("planted0"), "not in pieces either: {text}");
     assert!(text.contains("PATH=/bin"), "what is not secret stays: {text}");
     // It can be played: where a secret was, anything may stand.
     let replay = Replay::open(&file, normaliser("/other")).unwrap().with_redactor(redactor);

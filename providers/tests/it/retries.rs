@@ -159,24 +159,13 @@ async fn dropping_the_stream_hangs_up() {
 
 #[tokio::test]
 async fn dropping_the_stream_before_an_answer_hangs_up_too() {
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let held = std::sync::Mutex::new(held);
-    let model = FakeModel::start(move |_, _| {
-        // On a thread of its own this would be a wait; here the answer is held back by never being made.
-        drop(held.lock());
-        Reply::stall()
-    })
-    .await;
-    let provider = once(&model);
-    {
-        let mut stream = provider.stream(request("go"));
-        tokio::select! {
-            biased;
-            event = stream.next() => panic!("{event:?}"),
-            () = std::future::ready(()) => {}
-        }
+    let model = FakeModel::steps([Reply::silence()]).await;
+    let mut stream = once(&model).stream(request("go"));
+    tokio::select! {
+        event = stream.next() => panic!("{event:?}"),
+        () = model.asked(1) => {}
     }
-    drop(release);
+    drop(stream);
     model.left().await;
 }
 
