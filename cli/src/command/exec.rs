@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read};
 use mcp_server::Answer;
 use mcp_server::api::{ErrorCode, Event, Record, TurnOutcome};
 use rmcp::model::CallToolResult;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{block_on, interrupted_by_ctrl_c, misconfigured};
 use crate::args::{Exec, Global};
@@ -118,9 +118,9 @@ fn show(record: &Record) {
     match &record.event {
         Event::TurnStarted { model, .. } => out::note(format!("thread {} · {model}", record.thread_id)),
         Event::CallStarted { tool, arguments, .. } => out::note(format!("→ {tool} {}", summary(arguments))),
-        Event::CallFinished { result, duration_ms, .. } => {
+        Event::CallFinished { tool, result, duration_ms, .. } => {
             let mark = if result.is_error == Some(true) { '✗' } else { '✓' };
-            out::note(format!("{mark} {duration_ms} ms{}", indented(&text(result))));
+            out::note(format!("{mark} {tool}, {duration_ms} ms{}", indented(&text(result))));
         }
         Event::Notice { message } => out::note(format!("! {}", out::plain(message))),
         Event::TokenUsage { usage } => {
@@ -130,21 +130,29 @@ fn show(record: &Record) {
     }
 }
 
-/// The arguments of a call in one line.
+/// The arguments of a call in one line: a command as it is typed, anything else by name.
 pub(crate) fn summary(arguments: &Value) -> String {
-    const WIDTH: usize = 160;
-    let command = arguments.get("command");
-    let text = match command {
-        Some(Value::String(command)) => command.clone(),
-        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-        _ if arguments == &json!({}) => String::new(),
-        _ => arguments.to_string(),
+    let words = |words: &[Value]| words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+    let text = match (arguments.get("command"), arguments) {
+        (Some(Value::String(command)), _) => command.clone(),
+        (Some(Value::Array(command)), _) => words(command),
+        (_, Value::Object(fields)) => {
+            let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let pairs = fields.iter().map(|(name, value)| format!("{name}={}", one_line(&shown(value), 60)));
+            pairs.collect::<Vec<_>>().join(" ")
+        }
+        (_, other) => other.to_string(),
     };
-    let text = out::plain(&text).replace('\n', " ⏎ ");
-    match text.char_indices().nth(WIDTH) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
-    }
+    one_line(&text, 160)
+}
+
+/// The first line of a text, at most so many characters, and a mark where something was cut.
+fn one_line(text: &str, width: usize) -> String {
+    let text = out::plain(text);
+    let line = text.lines().next().unwrap_or_default();
+    let cut = line.char_indices().nth(width).map_or(line.len(), |(at, _)| at);
+    let mark = if cut < text.trim_end().len() { "…" } else { "" };
+    format!("{}{mark}", &line[..cut])
 }
 
 /// The first lines of an output, below the line that says how it ended.
@@ -155,4 +163,24 @@ pub(crate) fn indented(output: &str) -> String {
         shown.push_str(&format!("\n    … {} more lines", lines.len() - SHOWN_LINES));
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summary;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_are_shown_in_one_line() {
+        for (arguments, expected) in [
+            (json!({"command": ["sh", "-c", "ls"]}), "sh -c ls"),
+            (json!({"command": "echo a\necho b"}), "echo a…"),
+            (json!({"path": "a.rs", "limit": 3}), "path=a.rs limit=3"),
+            (json!({"input": "*** Begin Patch\n*** End Patch\n"}), "input=*** Begin Patch…"),
+            (json!({}), ""),
+            (json!("not an object"), "\"not an object\""),
+        ] {
+            assert_eq!(summary(&arguments), expected);
+        }
+    }
 }

@@ -3,8 +3,11 @@
 
 mod project;
 
+use std::collections::HashMap;
+
 use mcp_server::Answer;
 use mcp_server::api::{Event, Record};
+use providers::{Item, Role};
 use serde_json::Value;
 
 use self::project::Project;
@@ -54,9 +57,7 @@ async fn demo() -> Result<Exit, String> {
     let mut seen = Seen::default();
     let answer = client.call("codex", arguments, &interrupt, |record| seen.note(record)).await;
     match answer {
-        Answer::Result(result) if result.is_error != Some(true) => {
-            out::line(format!("\nanswer   {}", text(&result)));
-        }
+        Answer::Result(result) if result.is_error != Some(true) => {}
         Answer::Result(result) => return Err(text(&result)),
         Answer::Cancelled => return Ok(Exit::Interrupted),
         other => return Err(format!("{other:?}")),
@@ -73,13 +74,24 @@ fn introduce(project: &Project) {
     );
     out::line("");
     out::line(format!("project  {}", project.folder().display()));
-    out::line(format!("sandbox  workspace-write, enforced by {}", sandbox::probe()));
+    out::line(format!("sandbox  workspace-write, network off; {}", enforced_by()));
     out::line(format!("prompt   {PROMPT}"));
+}
+
+/// What this kernel holds the sandbox up with.
+fn enforced_by() -> String {
+    let probe = sandbox::probe();
+    match (probe.landlock_abi(), probe.confines()) {
+        (Some(abi), true) => format!("enforced by the kernel (Landlock ABI {abi}, seccomp)"),
+        _ => "which this kernel cannot enforce: commands will be refused".to_owned(),
+    }
 }
 
 /// What the tools did, as the events tell it.
 #[derive(Default)]
 struct Seen {
+    /// What calls are about, until they end: calls that run together are told one after the other.
+    open: HashMap<String, String>,
     /// Exit codes of commands, in order.
     codes: Vec<Option<i64>>,
     diff: Option<String>,
@@ -88,10 +100,15 @@ struct Seen {
 impl Seen {
     fn note(&mut self, record: &Record) {
         match &record.event {
-            Event::CallStarted { tool, arguments, .. } => {
-                out::line(format!("\n→ {tool} {}", summary(arguments)))
+            Event::Item { item: Item::Message { role: Role::Assistant, content } } => {
+                let said: String = content.iter().filter_map(|part| part.text()).collect();
+                out::line(format!("\nmodel    {}", out::plain(&said)));
             }
-            Event::CallFinished { tool, result, .. } => {
+            Event::CallStarted { call_id, tool, arguments } => {
+                self.open.insert(call_id.clone(), format!("→ {tool} {}", summary(arguments)));
+            }
+            Event::CallFinished { call_id, tool, result, .. } => {
+                out::line(self.open.remove(call_id).unwrap_or_default());
                 out::line(indented(&text(result)).trim_start_matches('\n'));
                 if tool == "shell" {
                     let code =
