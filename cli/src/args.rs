@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Option<Command>,
 
     /// A prompt for the interactive screen (not there yet).
-    #[arg(value_name = "PROMPT")]
+    #[arg(value_name = "PROMPT", trailing_var_arg = true)]
     pub(crate) prompt: Vec<String>,
 }
 
@@ -87,8 +87,6 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: Option<Mcp>,
     },
-    #[command(external_subcommand)]
-    Other(Vec<String>),
 }
 
 /// `codex mcp-server`.

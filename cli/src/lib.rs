@@ -41,8 +41,7 @@ fn dispatch(arguments: Arguments) -> Exit {
         Some(Command::Tool { verb }) => command::tool::run(&global, verb),
         Some(Command::Demo) => command::demo::run(),
         Some(Command::Mcp { verb }) => command::mcp::run(&global, verb),
-        Some(Command::Other(words)) => other(&words),
-        None => no_command(&arguments.prompt),
+        None => other(&arguments.prompt),
     }
 }
 
@@ -71,11 +70,13 @@ const LATER: [&str; 21] = [
     "update",
 ];
 
-/// A word that is no command. A lone word is a mistake, never a prompt; words with a space are a prompt.
+/// Words that are no command. A lone word is a mistake, never a prompt; a text with a space is a prompt, and so is
+/// what follows `--`.
 fn other(words: &[String]) -> Exit {
-    let Some(first) = words.first() else { return no_command(&[]) };
-    if first.contains(char::is_whitespace) {
-        return no_command(words);
+    let Some(first) = words.first() else { return no_screen(&[]) };
+    let escaped = std::env::args_os().any(|word| word == "--");
+    if escaped || first.contains(char::is_whitespace) {
+        return no_screen(words);
     }
     if LATER.contains(&first.as_str()) {
         out::error(format!("`codex {first}` is not in this version yet"));
@@ -95,7 +96,7 @@ fn other(words: &[String]) -> Exit {
 }
 
 /// The interactive screen, which is not there yet.
-fn no_command(prompt: &[String]) -> Exit {
+fn no_screen(prompt: &[String]) -> Exit {
     if prompt.is_empty() {
         out::note(Arguments::command().render_help().to_string());
         out::error("the interactive screen is not in this version yet; give one of the commands above");

@@ -90,6 +90,7 @@ impl Resolver {
         let resolver = Self { home, flags, start, models, layers, environment };
         // What is wrong in the file is said at the start, not in the middle of a session.
         resolver.thread_settings(&resolver.layers, &Overrides::default())?;
+        check_choices(&resolver.home)?;
         servers(Values(&resolver.layers))?;
         Ok(resolver)
     }
@@ -145,7 +146,7 @@ impl Resolver {
                 .clone()
                 .or(values.text(&["developer_instructions"])?),
             reasoning_effort: values.text(&["model_reasoning_effort"])?,
-            store: !values.flag(&["disable_response_storage"])?.unwrap_or(true),
+            store: !values.flag(&["disable_response_storage"])?.unwrap_or(false),
             max_calls: values.count(&["max_tool_calls"])?.unwrap_or(DEFAULT_MAX_CALLS) as usize,
         })
     }
@@ -257,6 +258,15 @@ fn settings_error(error: ConfigError) -> SettingsError {
         Some(origin) => format!("{} ({origin})", error.problem),
     };
     SettingsError::new(setting, problem)
+}
+
+/// A wrong word in the file is wrong even where the command line overrides it.
+fn check_choices(home: &Home) -> Result<(), ConfigError> {
+    let mut file = Layers::default();
+    file.add_file(&home.config_file())?;
+    Values(&file).choice(&["sandbox_mode"], &Mode::NAMES, Mode::parse)?;
+    Values(&file).choice(&["approval_policy"], &ApprovalPolicy::NAMES, ApprovalPolicy::parse)?;
+    Ok(())
 }
 
 /// Default, user, profile, flags: each over the one before.
