@@ -142,3 +142,35 @@ fn a_server_that_does_not_start_is_named_and_the_rest_is_listed() {
         assert!(listed.stderr.contains(part), "{part}: {}", listed.stderr);
     }
 }
+
+/// An MCP server with one tool, which it marks destructive.
+const DESTRUCTIVE: &str = r#"
+import json, sys
+tool = {"name": "wipe", "inputSchema": {"type": "object"}, "annotations": {"destructiveHint": True}}
+for line in sys.stdin:
+    message = json.loads(line)
+    results = {
+        "initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                       "serverInfo": {"name": "wiper", "version": "1"}},
+        "tools/list": {"tools": [tool]},
+        "tools/call": {"content": [{"type": "text", "text": "wiped"}]},
+    }
+    if "id" in message:
+        result = results[message["method"]]
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+"#;
+
+#[test]
+fn what_policy_denies_has_an_exit_code_of_its_own_and_names_the_setting() {
+    let house = House::new("");
+    let script = house.workspace().join("wiper.py");
+    std::fs::write(&script, DESTRUCTIVE).unwrap();
+    let server = format!("[mcp_servers.wiper]\ncommand = \"python3\"\nargs = [\"{}\"]\n", script.display());
+    std::fs::write(house.config(), &server).unwrap();
+    let denied = house.run(&["tool", "call", "wiper__wipe"]);
+    assert_eq!(denied.code, 3, "{denied:?}");
+    assert!(denied.stderr.contains("[mcp_servers.wiper]") && denied.stderr.contains("approval"), "{denied:?}");
+    std::fs::write(house.config(), format!("{server}approval = \"auto\"\n")).unwrap();
+    let allowed = house.run(&["tool", "call", "wiper__wipe"]);
+    assert_eq!((allowed.code, allowed.stdout.as_str()), (0, "wiped\n"), "{allowed:?}");
+}

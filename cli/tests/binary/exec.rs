@@ -51,12 +51,18 @@ async fn a_turn_with_three_calls_answers_on_stdout_and_is_on_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_run_plays_back_and_the_first_difference_ends_it() {
-    let model = FakeModel::steps(script()).await;
+    // The key stands in the environment and so in a header; the model finds it and says it, in an argument and, by
+    // way of the command, in an output.
+    let spill = Reply::calls([("shell", json!({"command": ["echo", "sk-planted-0123456789abcdef"]}))]);
+    let model = FakeModel::steps(std::iter::once(spill).chain(script())).await;
     let house = House::with_model(&model);
     let tape = house.workspace().parent().unwrap().join("tape.jsonl");
     let tape = tape.to_str().unwrap();
     let recorded = tokio::task::block_in_place(|| house.run(&["exec", "--record", tape, "make a file"]));
     assert_eq!(recorded.code, 0, "{recorded:?}");
+    let asked = &model.requests()[1];
+    assert_eq!(asked.header("authorization"), Some("Bearer sk-planted-0123456789abcdef"));
+    assert!(asked.body.to_string().matches("sk-planted").count() >= 2, "in an argument and in an output");
     let kept = std::fs::read_to_string(tape).unwrap();
     assert!(!kept.contains("sk-planted"), "the key is on the tape");
     assert!(!kept.contains(house.workspace().to_str().unwrap()), "the workspace's path is on the tape");
