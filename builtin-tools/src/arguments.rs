@@ -1,20 +1,21 @@
 //! Reads a call's arguments and says, in words that a model can act on, what is wrong with them.
 //!
 //! The published schema is the judge: what is told and what is accepted cannot drift apart. Texts name an argument,
-//! what it must be and what kind of value came, but quote no value, because a value may be a secret.
+//! what it must be and what kind of value came, but quote no text, because a text may be a secret.
 
 use rmcp::model::JsonObject;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::error::ToolError;
+
 /// Reads `arguments` as a `T`, which `schema` describes. `aliases` are other names (first) for arguments (second). A
 /// `null` counts as left out.
 pub(crate) fn parse<T: DeserializeOwned>(
-    tool: &str,
     arguments: Option<JsonObject>,
     schema: &JsonObject,
     aliases: &[(&str, &str)],
-) -> Result<T, String> {
+) -> Result<T, ToolError> {
     let mut arguments = arguments.unwrap_or_default();
     arguments.retain(|_, value| !value.is_null());
     for (alias, name) in aliases {
@@ -24,7 +25,7 @@ pub(crate) fn parse<T: DeserializeOwned>(
             arguments.insert((*name).to_owned(), value);
         }
     }
-    let wrong = |what: String| format!("{tool}: {what}; arguments: {}", signature(schema));
+    let wrong = |what: String| ToolError::Arguments(format!("{what}; arguments: {}", signature(schema)));
     check_object(schema, &mut arguments, "").map_err(wrong)?;
     serde_json::from_value(Value::Object(arguments)).map_err(|error| wrong(error.to_string()))
 }
@@ -86,7 +87,8 @@ fn check(schema: &Value, value: &mut Value, at: &str) -> Result<(), String> {
     let number = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let fits = match (schema.get("type").and_then(Value::as_str), &mut *value) {
         (Some("integer"), Value::Number(n)) => {
-            let inside = |n: f64| number("minimum").is_none_or(|m| n >= m) && number("maximum").is_none_or(|m| n <= m);
+            let inside =
+                |n: f64| number("minimum").is_none_or(|m| n >= m) && number("maximum").is_none_or(|m| n <= m);
             (n.is_i64() || n.is_u64()) && n.as_f64().is_some_and(inside)
         }
         (Some("string"), Value::String(text)) => match schema.get("enum") {
@@ -150,10 +152,16 @@ fn describe(schema: &Value) -> String {
         },
         Some("array") => {
             let items = schema.get("items").map(describe).unwrap_or_default();
-            if items == "a string" { "a list of strings".to_owned() } else { format!("a list, each item {items}") }
+            if items == "a string" {
+                "a list of strings".to_owned()
+            } else {
+                format!("a list, each item {items}")
+            }
         }
         Some("object") => match schema.get("additionalProperties") {
-            Some(values @ Value::Object(_)) => format!("an object whose values are each {}", describe(values)),
+            Some(values @ Value::Object(_)) => {
+                format!("an object whose values are each {}", describe(values))
+            }
             _ => {
                 let names = schema.get("properties").and_then(Value::as_object);
                 let names = names.map(|names| names.keys().cloned().collect::<Vec<_>>().join(", "));
@@ -175,7 +183,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
         (if part { 1 } else { edits(&word, &other) }, candidate)
     });
     let limit = (word.chars().count() / 3).max(1);
-    near.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= limit).map(|(_, near)| near)
+    near.min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= limit)
+        .map(|(_, near)| near)
 }
 
 /// How many characters must be put in, taken out or replaced to make `b` of `a`. Long words are cut: they are no slips.
@@ -229,10 +239,15 @@ mod tests {
     fn check(arguments: Value, expected: &str) {
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         let schema = crate::schema::input::<Sample>();
-        let parsed = super::parse::<Sample>("tool", Some(arguments), &schema, &[("file", "path")]);
+        let parsed = super::parse::<Sample>(Some(arguments), &schema, &[("file", "path")]);
         let told = match parsed {
-            Ok(sample) => format!("{} {:?} {}", sample.path, sample.depth, sample.env.is_some() || sample.steps.is_some()),
-            Err(error) => error.split("; arguments: ").next().unwrap().to_owned(),
+            Ok(sample) => format!(
+                "{} {:?} {}",
+                sample.path,
+                sample.depth,
+                sample.env.is_some() || sample.steps.is_some()
+            ),
+            Err(error) => error.to_string().split("; arguments: ").next().unwrap().to_owned(),
         };
         assert_eq!(told, expected);
     }
@@ -246,20 +261,29 @@ mod tests {
 
     #[test]
     fn bad_arguments_are_told_with_what_is_right() {
-        check(json!({}), "tool: \"path\" is missing: a string");
-        check(json!({"path": 7}), "tool: \"path\" must be a string, not 7");
-        check(json!({"path": "a", "depth": 6}), "tool: \"depth\" must be an integer from 1 to 5, not 6");
-        check(json!({"path": "a", "depth": -1}), "tool: \"depth\" must be an integer from 1 to 5, not -1");
-        check(json!({"path": "a", "depth": 1.5}), "tool: \"depth\" must be an integer from 1 to 5, not 1.5");
-        check(json!({"path": "a", "depth": "secret"}), "tool: \"depth\" must be an integer from 1 to 5, not a string");
-        check(json!({"path": "a", "dept": 1}), "tool: unknown argument \"dept\", did you mean \"depth\"?");
-        check(json!({"path": "a", "xyzzy": 1}), "tool: unknown argument \"xyzzy\"");
-        check(json!({"path": "a", "env": {"A": 1}}), "tool: \"env.A\" must be a string, not 1");
-        check(json!({"path": "a", "env": []}), "tool: \"env\" must be an object whose values are each a string, not a list");
+        check(json!({}), "\"path\" is missing: a string");
+        check(json!({"path": 7}), "\"path\" must be a string, not 7");
+        check(json!({"path": "a", "depth": 6}), "\"depth\" must be an integer from 1 to 5, not 6");
+        check(json!({"path": "a", "depth": -1}), "\"depth\" must be an integer from 1 to 5, not -1");
+        check(json!({"path": "a", "depth": 1.5}), "\"depth\" must be an integer from 1 to 5, not 1.5");
+        check(
+            json!({"path": "a", "depth": "secret"}),
+            "\"depth\" must be an integer from 1 to 5, not a string",
+        );
+        check(json!({"path": "a", "dept": 1}), "unknown argument \"dept\", did you mean \"depth\"?");
+        check(json!({"path": "a", "xyzzy": 1}), "unknown argument \"xyzzy\"");
+        check(json!({"path": "a", "env": {"A": 1}}), "\"env.A\" must be a string, not 1");
+        check(
+            json!({"path": "a", "env": []}),
+            "\"env\" must be an object whose values are each a string, not a list",
+        );
         let steps = json!([{"status": "pending"}, {"status": "done"}]);
-        let told = "tool: \"steps[1].status\" must be one of pending, completed, not another string";
+        let told = "\"steps[1].status\" must be one of pending, completed, not another string";
         check(json!({"path": "a", "steps": steps}), told);
-        check(json!({"path": "a", "steps": [{}]}), "tool: \"steps[0].status\" is missing: one of pending, completed");
+        check(
+            json!({"path": "a", "steps": [{}]}),
+            "\"steps[0].status\" is missing: one of pending, completed",
+        );
     }
 
     #[test]

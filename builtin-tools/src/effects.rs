@@ -7,7 +7,7 @@ use rmcp::model::{CallToolResult, MetaObject};
 use serde::Serialize;
 
 use crate::patch::FileSummary;
-use crate::plan::Plan;
+use crate::plan::Step;
 use crate::shell::CommandLine;
 
 /// The key in a result's `_meta`.
@@ -30,7 +30,7 @@ pub(crate) enum Effects<'a> {
         diff: &'a str,
     },
     /// The plan is now this.
-    Plan { plan: &'a Plan },
+    Plan { plan: &'a [Step] },
 }
 
 impl Effects<'_> {

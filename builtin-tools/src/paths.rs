@@ -3,17 +3,28 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
+/// Why a text names no file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PathError {
+    #[error("the path is empty; name a file or directory, such as src/main.rs or .")]
+    Empty,
+    #[error("the path contains a NUL character, which no file name can")]
+    Nul,
+    #[error("{given}: \"~\" is not expanded; give a path relative to {base} or an absolute one")]
+    Home { given: String, base: String },
+}
+
 /// The absolute path that `given` names, seen from the directory `base`. Links and `..` stay as they are: the kernel
 /// resolves them, as it does for a command.
-pub(crate) fn absolute(base: &Path, given: &str) -> Result<PathBuf, String> {
+pub(crate) fn absolute(base: &Path, given: &str) -> Result<PathBuf, PathError> {
     if given.is_empty() {
-        return Err("the path is empty; name a file or directory, such as src/main.rs or .".to_owned());
+        return Err(PathError::Empty);
     }
     if given.contains('\0') {
-        return Err("the path contains a NUL character, which no file name can".to_owned());
+        return Err(PathError::Nul);
     }
     if given == "~" || given.starts_with("~/") {
-        return Err(format!("{given}: \"~\" is not expanded; give a path relative to {} or an absolute one", show(base)));
+        return Err(PathError::Home { given: show(Path::new(given)), base: show(base) });
     }
     Ok(base.join(given))
 }
@@ -45,7 +56,7 @@ pub(crate) fn show(path: &Path) -> String {
 }
 
 /// `path` without `.` and, as far as names alone tell, without `..`. For display: links are not followed.
-fn clean(path: &Path) -> PathBuf {
+pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {
@@ -75,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_home_is_not_guessed() {
-        assert!(absolute(Path::new("/w"), "~/x").unwrap_err().contains("not expanded"));
+        assert!(absolute(Path::new("/w"), "~/x").unwrap_err().to_string().contains("not expanded"));
         assert!(absolute(Path::new("/w"), "").is_err());
         assert_eq!(absolute(Path::new("/w"), "~x").unwrap(), Path::new("/w/~x"));
     }

@@ -43,9 +43,13 @@ fn tidy(schema: &mut Value, input: bool) {
     for (keyword, value) in object.iter_mut() {
         match (keyword.as_str(), value) {
             // The keys in here are the names of arguments, not keywords.
-            ("properties", Value::Object(properties)) => properties.values_mut().for_each(|value| tidy(value, input)),
+            ("properties", Value::Object(properties)) => {
+                properties.values_mut().for_each(|value| tidy(value, input))
+            }
             ("items" | "additionalProperties", value) => tidy(value, input),
-            ("anyOf" | "oneOf", Value::Array(alternatives)) => alternatives.iter_mut().for_each(|value| tidy(value, input)),
+            ("anyOf" | "oneOf", Value::Array(alternatives)) => {
+                alternatives.iter_mut().for_each(|value| tidy(value, input))
+            }
             _ => {}
         }
     }

@@ -1,13 +1,13 @@
 //! From a provider's table to a provider: keys are looked up here, and cassettes are put in.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use providers::cassette::{Normaliser, Recorder, Redactor, Replay};
 use providers::{Credentials, ProviderSettings, Secret, WireApi};
 
 use crate::config::{ConfigError, Provider};
-use crate::resolve::{Shared, shared};
 
 /// A cassette for this run.
 #[derive(Clone, Debug)]
@@ -66,6 +66,24 @@ impl Models {
             None => shared(&self.made, &settings.id, || connect(settings)),
         }
     }
+}
+
+/// The providers in use, by their settings, so that threads share one connection pool.
+type Shared = Mutex<HashMap<String, Arc<dyn providers::Provider>>>;
+
+/// Looks a provider up, or makes it.
+fn shared(
+    pool: &Shared,
+    key: &str,
+    make: impl FnOnce() -> Result<Arc<dyn providers::Provider>, ConfigError>,
+) -> Result<Arc<dyn providers::Provider>, ConfigError> {
+    let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(provider) = pool.get(key) {
+        return Ok(Arc::clone(provider));
+    }
+    let provider = make()?;
+    pool.insert(key.to_owned(), Arc::clone(&provider));
+    Ok(provider)
 }
 
 /// What differs from machine to machine, and what stands in a cassette in its place.

@@ -1,10 +1,8 @@
 //! From the configuration to what a thread runs with. Here the ceiling is kept: what a person set may be
 //! tightened by a caller, never loosened.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp_host::{ApprovalPolicy, Overrides, Settings, SettingsError, ThreadSettings};
 use sandbox::{Network, Policy};
@@ -351,21 +349,3 @@ const KNOWN_KEYS: [&str; 14] = [
     "sandbox_mode",
     "sandbox_workspace_write",
 ];
-
-/// The providers in use, by their settings, so that threads share one connection pool.
-pub(crate) type Shared = Mutex<HashMap<String, Arc<dyn providers::Provider>>>;
-
-/// Looks a provider up, or makes it.
-pub(crate) fn shared(
-    pool: &Shared,
-    key: &str,
-    make: impl FnOnce() -> Result<Arc<dyn providers::Provider>, ConfigError>,
-) -> Result<Arc<dyn providers::Provider>, ConfigError> {
-    let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(provider) = pool.get(key) {
-        return Ok(Arc::clone(provider));
-    }
-    let provider = make()?;
-    pool.insert(key.to_owned(), Arc::clone(&provider));
-    Ok(provider)
-}

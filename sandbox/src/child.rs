@@ -19,14 +19,15 @@ use crate::{
 
 /// A running command. It leads its own session and process group.
 ///
-/// Dropping it ends what is left of that group, such as jobs that a shell left in the background: at once, with
-/// `SIGKILL`, and without leaving a zombie. To let it go more gently, call [`terminate`](Self::terminate) first.
+/// Dropping it ends what is left of that group, such as jobs that a shell left in the background: at once,
+/// with `SIGKILL`, and without leaving a zombie. To let it go more gently, call
+/// [`terminate`](Self::terminate) first.
 #[derive(Debug)]
 pub struct Child {
     /// Its standard input, if [`Input::Pipe`](crate::Input::Pipe).
     pub stdin: Option<pipe::Sender>,
-    /// Its standard output, unless [`Output::Inherit`](crate::Output::Inherit); merged with its standard error if
-    /// [`Output::Merged`](crate::Output::Merged).
+    /// Its standard output, unless [`Output::Inherit`](crate::Output::Inherit); merged with its standard
+    /// error if [`Output::Merged`](crate::Output::Merged).
     pub stdout: Option<pipe::Receiver>,
     /// Its standard error, if [`Output::Separate`](crate::Output::Separate).
     pub stderr: Option<pipe::Receiver>,
@@ -49,8 +50,8 @@ impl Child {
         self.owner.process().id()
     }
 
-    /// Waits until it has ended; processes that it started may still run. Can be cancelled and called again, and gives
-    /// the same answer each time.
+    /// Waits until it has ended; processes that it started may still run. Can be cancelled and called again,
+    /// and gives the same answer each time.
     ///
     /// # Errors
     /// If the system does not tell, which happens only when someone else reaps this process's children.
@@ -68,8 +69,9 @@ impl Child {
         self.owner.process().signal_group(signal);
     }
 
-    /// Asks the whole group to leave, now, and kills what is left of it after `grace`. Returns at once; the rest
-    /// happens in the background, also if the child is dropped. [`wait`](Self::wait) still tells how it ended.
+    /// Asks the whole group to leave, now, and kills what is left of it after `grace`. Returns at once; the
+    /// rest happens in the background, also if the child is dropped. [`wait`](Self::wait) still tells how it
+    /// ended.
     pub fn terminate(&mut self, grace: Duration) {
         self.signal(Signal::Terminate);
         let now = Instant::now();

@@ -5,8 +5,9 @@ use std::{ffi::OsString, fmt, path::PathBuf};
 /// One program to run, complete: nothing is taken from this process but what is written here.
 #[derive(Clone)]
 pub struct Command {
-    /// A name that is looked up in the `PATH` of [`env`](Self::env), or a path if it contains a slash. Relative and
-    /// empty entries of `PATH` are not searched: a workspace must not be able to put its own `git` in the way.
+    /// A name that is looked up in the `PATH` of [`env`](Self::env), or a path if it contains a slash.
+    /// Relative and empty entries of `PATH` are not searched: a workspace must not be able to put its own
+    /// `git` in the way.
     pub program: OsString,
     /// The arguments after the program's own name.
     pub args: Vec<OsString>,

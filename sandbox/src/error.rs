@@ -88,7 +88,8 @@ pub enum SpawnError {
         /// The directories that were searched; empty if the program was given as a path.
         path_searched: Vec<PathBuf>,
     },
-    /// The program is there but can not be executed: no permission, a directory, not a program for this machine.
+    /// The program is there but can not be executed: no permission, a directory, not a program for this
+    /// machine.
     #[error("{} can not be executed: {source}", program.display())]
     NotExecutable {
         /// As given.
@@ -110,7 +111,8 @@ pub enum SpawnError {
         /// What the system said.
         source: io::Error,
     },
-    /// A root that the policy makes writable can not be opened. A command is not run with fewer roots than it was promised.
+    /// A root that the policy makes writable can not be opened. A command is not run with fewer roots than it
+    /// was promised.
     #[error(
         "the writable root {} can not be opened: {source}; create it, or take it out of the writable roots",
         path.display()
@@ -174,6 +176,8 @@ pub enum Stage {
     Ruleset,
     /// Forking.
     Fork,
+    /// Having the async runtime watch the child.
+    Watch,
     /// Leaving the terminal session of this process.
     Session,
     /// Asking to be killed when this process ends.
@@ -209,6 +213,7 @@ impl fmt::Display for Stage {
             Self::Pipes => "make the command's pipes",
             Self::Ruleset => "build the landlock ruleset",
             Self::Fork => "fork",
+            Self::Watch => "watch the command",
             Self::Session => "start a new session",
             Self::ParentDeath => "tie the command to this process",
             Self::Signals => "reset the command's signals",

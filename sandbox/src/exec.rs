@@ -1,8 +1,9 @@
 //! The forked child, from its first instruction to the program's: raw system calls on prepared memory.
 //!
-//! Other threads of this process may have held any lock at the moment of the fork, the allocator's included, and in
-//! the child nobody will ever release it. So below [`Image::run`] nothing allocates, locks, or can panic; each step is
-//! one or a few system calls, and a step that fails sends its name and its `errno` up the report pipe and ends there.
+//! Other threads of this process may have held any lock at the moment of the fork, the allocator's included,
+//! and in the child nobody will ever release it. So below [`Image::run`] nothing allocates, locks, or can
+//! panic; each step is one or a few system calls, and a step that fails sends its name and its `errno` up the
+//! report pipe and ends there.
 #![expect(unsafe_code, reason = "fork, exec and the calls between them have no safe form")]
 
 use std::{
@@ -23,6 +24,7 @@ use crate::{
     error::Stage,
     plan::{Confinement, Plan},
     process::Process,
+    seccomp::Filter,
 };
 
 /// Every step of the child that can fail. A report names it by its discriminant.
@@ -62,24 +64,27 @@ pub(crate) fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(&fd, FIRST_FREE_FD)?)
 }
 
-/// Blocks all signals in the calling thread, which is to do nothing but fork. Also undoes an ignored SIGCHLD that this
-/// process may have been started with: the kernel would throw every exit status away.
+/// Blocks all signals in the calling thread, which is to do nothing but fork. Also undoes an ignored SIGCHLD
+/// that this process may have been started with: the kernel would throw every exit status away.
 pub(crate) fn block_signals() {
-    // SAFETY: the calls get pointers to initialised values on this stack. No other thread can be between reading and
-    // writing the disposition of SIGCHLD: nothing else in this process sets it to "ignore".
+    // SAFETY: the calls get pointers to initialised values on this stack. No other thread can be between
+    // reading and writing the disposition of SIGCHLD: nothing else in this process sets it to "ignore".
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN {
+        if libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+        {
             action.sa_sigaction = libc::SIG_DFL;
             libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut());
         }
     }
 }
 
-/// Sends a signal (0: only asks) to the group that the process leads or led. Needs Linux 6.9, `EINVAL` before.
+/// Sends a signal (0: only asks) to the group that the process leads or led. Needs Linux 6.9, `EINVAL`
+/// before.
 pub(crate) fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
     const PIDFD_SIGNAL_PROCESS_GROUP: c_long = 1 << 2;
     let (fd, info) = (c_long::from(pidfd.as_raw_fd()), ptr::null::<libc::siginfo_t>());
@@ -100,12 +105,15 @@ pub(crate) fn fork(plan: &Plan, report: OwnedFd) -> io::Result<Process> {
     let image = Image::new(plan, &report);
     let mut pidfd: c_int = -1;
     let flags = c_long::from(libc::CLONE_PIDFD | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the memory and goes on here, on a copy of this
-    // stack. The pidfd is stored through the third argument (the same on x86-64, AArch64 and RISC-V). `clone`, not
-    // `clone3`, which filters (ours too) answer with ENOSYS.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0 as c_long, &raw mut pidfd, 0 as c_long, 0 as c_long) };
+    // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the memory and goes on here, on a
+    // copy of this stack. The pidfd is stored through the third argument (the same on x86-64, AArch64 and
+    // RISC-V). `clone`, not `clone3`, which filters (ours too) answer with ENOSYS.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone, flags, 0 as c_long, &raw mut pidfd, 0 as c_long, 0 as c_long)
+    };
     if pid == 0 {
-        // SAFETY: this is the child, which has one thread; `image` borrows from `plan`, which outlives it here.
+        // SAFETY: this is the child, which has one thread; `image` borrows from `plan`, which outlives it
+        // here.
         unsafe { image.run() }
     }
     let pid = c_int::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 0);
@@ -133,14 +141,14 @@ struct Image {
     report: RawFd,
     /// -1 if there is none.
     ruleset: RawFd,
-    filters: Vec<libc::sock_fprog>,
+    filter: Option<libc::sock_fprog>,
     privileges: bool,
     parent: c_long,
 }
 
 impl Image {
     fn new(plan: &Plan, report: &OwnedFd) -> Self {
-        let Confinement { privileges, ruleset, filters } = &plan.confinement;
+        let Confinement { privileges, ruleset, filter } = &plan.confinement;
         let raw = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         Self {
             candidates: null_terminated(&plan.candidates),
@@ -150,7 +158,7 @@ impl Image {
             stdio: plan.stdio.each_ref().map(raw),
             report: report.as_raw_fd(),
             ruleset: raw(ruleset),
-            filters: filters.iter().map(|filter| filter.program()).collect(),
+            filter: filter.map(Filter::program),
             privileges: *privileges,
             parent: c_long::from(rustix::process::getpid().as_raw_pid()),
         }
@@ -163,7 +171,8 @@ impl Image {
     unsafe fn run(&self) -> ! {
         // SAFETY: as the caller promises.
         unsafe {
-            if call(libc::SYS_dup3, [c_long::from(self.report), REPORT_FD, libc::O_CLOEXEC.into(), 0, 0]) < 0 {
+            if call(libc::SYS_dup3, [c_long::from(self.report), REPORT_FD, libc::O_CLOEXEC.into(), 0, 0]) < 0
+            {
                 report(self.report.into(), Stage::Descriptors);
             }
             let Err(stage) = self.become_program();
@@ -191,8 +200,8 @@ impl Image {
             if self.ruleset >= 0 {
                 step(call(libc::SYS_landlock_restrict_self, [RULESET_FD, 0, 0, 0, 0]), Stage::Landlock)?;
             }
-            // Last, because the filters would refuse some of the steps above.
-            for filter in &self.filters {
+            // Last, because the filter would refuse some of the steps above.
+            if let Some(filter) = &self.filter {
                 const SECCOMP_SET_MODE_FILTER: c_long = 1;
                 let install = [SECCOMP_SET_MODE_FILTER, 0, address(filter), 0, 0];
                 step(call(libc::SYS_seccomp, install), Stage::Seccomp)?;
@@ -204,7 +213,8 @@ impl Image {
         }
     }
 
-    /// The thread that forked lives as long as its process. If that has ended already, the signal would never come.
+    /// The thread that forked lives as long as its process. If that has ended already, the signal would never
+    /// come.
     unsafe fn die_with_parent(&self) -> Result<(), Stage> {
         let ask = [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into(), 0, 0, 0];
         // SAFETY: plain numbers.
@@ -214,8 +224,8 @@ impl Image {
         }
     }
 
-    /// The standard streams and what the child itself needs; everything else is closed. Closed, not only marked so:
-    /// while it is open here, a pipe of another command does not end and a fresh script is "busy".
+    /// The standard streams and what the child itself needs; everything else is closed. Closed, not only
+    /// marked so: while it is open here, a pipe of another command does not end and a fresh script is "busy".
     unsafe fn place_descriptors(&self) -> Result<(), Stage> {
         const EVERYTHING: c_long = u32::MAX as c_long;
         // SAFETY: plain numbers; nothing in the child owns a descriptor.
@@ -236,13 +246,15 @@ impl Image {
         Ok(())
     }
 
-    /// As `execvp` does: on to the next place if the program is not at this one, or is not ours to execute there.
+    /// As `execvp` does: on to the next place if the program is not at this one, or is not ours to execute
+    /// there.
     unsafe fn execute(&self) -> Result<Infallible, Stage> {
         let mut why = libc::ENOENT;
         // SAFETY: all three are null-terminated arrays of strings that the plan owns.
         unsafe {
             for candidate in self.candidates.iter().filter(|candidate| !candidate.is_null()) {
-                let image = [address(*candidate), address(self.argv.as_ptr()), address(self.env.as_ptr()), 0, 0];
+                let image =
+                    [address(*candidate), address(self.argv.as_ptr()), address(self.env.as_ptr()), 0, 0];
                 call(libc::SYS_execve, image);
                 match *libc::__errno_location() {
                     libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV => {}
@@ -291,8 +303,8 @@ unsafe fn report(fd: c_long, stage: Stage) -> ! {
     }
 }
 
-/// Handlers of this process mean nothing in the child, and what this process ignores (SIGPIPE, as every Rust program
-/// does) the program would go on ignoring. SIGKILL and SIGSTOP refuse, which is right.
+/// Handlers of this process mean nothing in the child, and what this process ignores (SIGPIPE, as every Rust
+/// program does) the program would go on ignoring. SIGKILL and SIGSTOP refuse, which is right.
 unsafe fn default_signals() {
     // The kernel's `struct sigaction`, all zero: default handler, no flags, empty mask.
     let default = [0u64; 4];
@@ -302,8 +314,8 @@ unsafe fn default_signals() {
     }
 }
 
-/// The keys of the user's session are out of the command's sight. Where the call is missing or refused, by a container's
-/// filter or a quota, our own filter still keeps a sandboxed command from naming any key.
+/// The keys of the user's session are out of the command's sight. Where the call is missing or refused, by a
+/// container's filter or a quota, our own filter still keeps a sandboxed command from naming any key.
 unsafe fn new_session_keyring() -> Result<(), Stage> {
     const KEYCTL_JOIN_SESSION_KEYRING: c_long = 1;
     // SAFETY: a null name asks for a new keyring.

@@ -1,13 +1,15 @@
 //! Writing files from our own process, which the kernel's sandbox does not confine.
 //!
-//! A path is text, and text is not a place: between a check of it and its use, any directory on the way may become a
-//! link to somewhere else. So the place is resolved once, by the kernel, beneath the descriptor of a writable root
-//! (`openat2` with `RESOLVE_BENEATH`), and everything after that happens relative to the directory that came of it.
+//! A path is text, and text is not a place: between a check of it and its use, any directory on the way may
+//! become a link to somewhere else. So the place is resolved once, by the kernel, beneath the descriptor of a
+//! writable root (`openat2` with `RESOLVE_BENEATH`), and everything after that happens relative to the
+//! directory that came of it.
 
 use std::{
     ffi::{OsStr, OsString},
     fs::{File, Metadata},
     io,
+    iter::once_with,
     os::fd::OwnedFd,
     path::{Component, Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -23,8 +25,8 @@ use crate::{
     policy::{Policy, kind_of},
 };
 
-/// Resolution gives `EAGAIN` when something on the way was renamed meanwhile. A few new tries settle that; someone
-/// who renames without end gets the error.
+/// Resolution gives `EAGAIN` when something on the way was renamed meanwhile. A few new tries settle that;
+/// someone who renames without end gets the error.
 const TRIES: usize = 64;
 
 /// A directory inside a writable root, held by descriptor: no later rename or link leads elsewhere.
@@ -37,8 +39,9 @@ pub struct Dir {
 }
 
 impl Policy {
-    /// Opens the directory that holds, or is to hold, a file to be written. `create` makes it, and those above it, if
-    /// they are missing. Links on the way are followed as long as they stay beneath one writable root.
+    /// Opens the directory that holds, or is to hold, a file to be written. `create` makes it, and those
+    /// above it, if they are missing. Links on the way are followed as long as they stay beneath one writable
+    /// root.
     ///
     /// # Errors
     /// [`AccessError::OutsideWritableRoots`] if no writable root contains it, [`AccessError::Relative`],
@@ -49,10 +52,10 @@ impl Policy {
         }
         let everywhere = [PathBuf::from("/")];
         let roots = if *self == Self::FullAccess { &everywhere } else { self.writable_roots() };
-        // The path as written first, then with its links followed (an absolute link never stays beneath anything).
-        // Either way it only says where to look: the kernel decides.
-        for place in [dir.to_owned(), follow_links(dir)] {
-            for root in roots {
+        // The path as written first, then with its links followed (an absolute link never stays beneath
+        // anything). Either way it only says where to look: the kernel decides.
+        for place in once_with(|| dir.to_owned()).chain(once_with(|| follow_links(dir))) {
+            for root in roots.iter().filter(|root| root.is_absolute()) {
                 let Some(beneath) = beneath(root, &place) else { continue };
                 match open_beneath(root, &beneath, create) {
                     Ok(fd) => return Ok(Dir { fd, path: dir.to_owned() }),
@@ -106,7 +109,8 @@ fn resolve(root: &OwnedFd, beneath: &Path, create: bool) -> Result<OwnedFd, Errn
             other => return other,
         }
     }
-    let (Some(parent), Some(Component::Normal(name))) = (beneath.parent(), beneath.components().next_back()) else {
+    let (Some(parent), Some(Component::Normal(name))) = (beneath.parent(), beneath.components().next_back())
+    else {
         return Err(Errno::NOENT);
     };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
@@ -136,7 +140,10 @@ impl Dir {
             Ok(fd) => File::from(fd),
             Err(Errno::LOOP) => return Err(AccessError::Symlink { path: self.path.join(name) }),
             Err(Errno::NXIO) => {
-                return Err(AccessError::NotRegular { path: self.path.join(name), kind: "a socket or a device" });
+                return Err(AccessError::NotRegular {
+                    path: self.path.join(name),
+                    kind: "a socket or a device",
+                });
             }
             Err(errno) => return Err(self.io(name, errno)),
         };
@@ -161,8 +168,8 @@ impl Dir {
         }
     }
 
-    /// Creates a new file under a name that nothing has, open for writing. `mode` is the file's permission bits, exactly
-    /// (the umask does not apply). The caller renames or removes it.
+    /// Creates a new file under a name that nothing has, open for writing. `mode` is the file's permission
+    /// bits, exactly (the umask does not apply). The caller renames or removes it.
     ///
     /// # Errors
     /// [`AccessError::Io`].

@@ -1,17 +1,15 @@
 //! The file, TCP, signal and abstract-socket rules of a policy, as a Landlock ruleset.
 //!
-//! Rights are asked for by name and by the kernel's own version, each as a hard requirement: a right that the version
-//! promises and the kernel then refuses is an error, never a hole. Reading and executing are not handled, so they stay
-//! as they are. Device nodes are handled and never granted: with them a root user could make the disk itself.
+//! Rights are asked for by name and by the kernel's own version, each as a hard requirement: a right that the
+//! version promises and the kernel then refuses is an error, never a hole. Reading and executing are not
+//! handled, so they stay as they are. Device nodes are handled and never granted: with them a root user could
+//! make the disk itself.
 
-use std::{
-    os::fd::OwnedFd,
-    path::Path,
-};
+use std::{os::fd::OwnedFd, path::Path};
 
 use ::landlock::{
-    AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, Scope, make_bitflags,
+    AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, Scope, make_bitflags,
 };
 use rustix::{
     fs::{FileType, Mode, OFlags},
@@ -20,10 +18,12 @@ use rustix::{
 
 use crate::{
     error::{SpawnError, Stage},
+    plan::not_absolute,
     policy::{Network, Policy},
 };
 
-/// The first version that keeps files outside from being emptied; below it, nothing is worth calling a sandbox.
+/// The first version that keeps files outside from being emptied; below it, nothing is worth calling a
+/// sandbox.
 pub(crate) const LEAST_ABI: i32 = 3;
 /// The first version that knows TCP ports.
 pub(crate) const TCP_ABI: i32 = 4;
@@ -47,8 +47,11 @@ const TERMINALS: &str = "/dev/pts";
 pub(crate) fn ruleset(policy: &Policy, abi: i32) -> Result<OwnedFd, SpawnError> {
     let mut rules = create(policy.network(), abi).map_err(building)?;
     for root in policy.writable_roots() {
-        let unopenable = |errno: Errno| SpawnError::WritableRoot { path: root.clone(), source: errno.into() };
-        let dir = open(root, OFlags::DIRECTORY).map_err(unopenable)?;
+        let unopenable = |source| SpawnError::WritableRoot { path: root.clone(), source };
+        if !root.is_absolute() {
+            return Err(unopenable(not_absolute()));
+        }
+        let dir = open(root, OFlags::DIRECTORY).map_err(|errno| unopenable(errno.into()))?;
         rules = rules.add_rule(PathBeneath::new(dir, WRITABLE)).map_err(building)?;
     }
     let mut device = BitFlags::from(AccessFs::WriteFile);
@@ -66,7 +69,8 @@ fn create(network: Network, abi: i32) -> Result<RulesetCreated, ::landlock::Rule
     if abi >= IOCTL_ABI {
         files |= AccessFs::IoctlDev;
     }
-    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(files)?;
+    let mut ruleset =
+        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(files)?;
     if abi >= TCP_ABI && network == Network::Off {
         ruleset = ruleset.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
     }
@@ -93,4 +97,19 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
 
 fn building(why: impl ToString) -> SpawnError {
     SpawnError::Setup { stage: Stage::Ruleset, source: std::io::Error::other(why.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEAST_ABI, ruleset};
+    use crate::{Network, Policy, probe};
+
+    #[test]
+    fn a_ruleset_for_every_version_up_to_that_of_this_kernel() {
+        let abi = i32::try_from(probe().landlock_abi().expect("landlock")).unwrap();
+        let policy = Policy::WorkspaceWrite { writable_roots: vec!["/".into()], network: Network::Off };
+        for abi in LEAST_ABI..=abi {
+            ruleset(&policy, abi).unwrap_or_else(|e| panic!("version {abi}: {e}"));
+        }
+    }
 }

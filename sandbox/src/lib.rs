@@ -1,14 +1,15 @@
 //! Runs one command under one [`Policy`]: what the policy says is what happens.
 //!
-//! Two doors lead through this crate, because there are two ways to touch a machine. A *command* is started with
-//! [`spawn`]: the kernel confines it (Landlock for files, TCP, signals and abstract sockets; seccomp for system calls
-//! and socket types; no capabilities, no inherited descriptors), and where the kernel cannot do that the command is
-//! refused, never run with less. A *file tool* of our own process is not confined by the kernel, so it opens files
-//! through [`Policy::open_read`] and [`Policy::open_dir_for_write`], which resolve paths beneath a directory
-//! descriptor and never by comparing strings.
+//! Two doors lead through this crate, because there are two ways to touch a machine. A *command* is started
+//! with [`spawn`]: the kernel confines it (Landlock for files, TCP, signals and abstract sockets; seccomp for
+//! system calls and socket types; no capabilities, no inherited descriptors), and where the kernel cannot do
+//! that the command is refused, never run with less. A *file tool* of our own process is not confined by the
+//! kernel, so it opens files through [`Policy::open_read`] and [`Policy::open_dir_for_write`], which resolve
+//! paths beneath a directory descriptor and never by comparing strings.
 //!
-//! The way of a command: `plan` turns a policy and a [`Command`] into plain data, `spawn` has one long-lived thread
-//! fork, `exec` is what the forked child does until it becomes the program, and `process` follows it to its end.
+//! The way of a command: `plan` turns a policy and a [`Command`] into plain data, `spawn` has one long-lived
+//! thread fork, `exec` is what the forked child does until it becomes the program, and `process` follows it
+//! to its end.
 
 #[cfg(not(unix))]
 compile_error!("codex needs a Unix system; on Windows, use WSL 2");
@@ -40,6 +41,8 @@ mod spawn;
 #[cfg(target_os = "linux")]
 mod spawner;
 
+#[cfg(not(target_os = "linux"))]
+pub use crate::elsewhere::{Child, Dir, Enforcement, probe, spawn};
 #[cfg(target_os = "linux")]
 pub use crate::{
     child::Child,
@@ -47,13 +50,12 @@ pub use crate::{
     probe::{Enforcement, probe},
     spawn::spawn,
 };
-#[cfg(not(target_os = "linux"))]
-pub use crate::elsewhere::{Child, Dir, Enforcement, probe, spawn};
 pub use crate::{
     command::{Command, Exit, Input, Output, Signal},
     error::{AccessError, SpawnError, Stage},
     policy::{Network, Policy},
 };
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;

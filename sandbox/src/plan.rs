@@ -1,5 +1,5 @@
-//! From a policy and a command to everything that the child will do, prepared: after the fork there is no memory to be
-//! had and no lock to be taken, so nothing is left to be worked out there.
+//! From a policy and a command to everything that the child will do, prepared: after the fork there is no
+//! memory to be had and no lock to be taken, so nothing is left to be worked out there.
 
 use std::{
     ffi::{CString, OsStr, OsString},
@@ -47,8 +47,8 @@ pub(crate) struct Confinement {
     pub(crate) privileges: bool,
     /// The Landlock domain to enter.
     pub(crate) ruleset: Option<OwnedFd>,
-    /// The system call filters to install, in this order.
-    pub(crate) filters: &'static [Filter],
+    /// The system call filter to install.
+    pub(crate) filter: Option<&'static Filter>,
 }
 
 /// Our ends of the command's pipes.
@@ -61,14 +61,23 @@ pub(crate) struct Pipes {
 
 /// Makes the plan, and the pipes that it speaks of.
 pub(crate) fn plan(policy: &Policy, command: Command) -> Result<(Plan, Pipes, Search), SpawnError> {
+    if !command.cwd.is_absolute() {
+        return Err(SpawnError::Cwd { cwd: command.cwd, source: not_absolute() });
+    }
     let search = Search::new(&command);
     let env = environment(&command.env)?;
     let argv = arguments(&command)?;
     let cwd = passable("the working directory", command.cwd.clone().into_os_string())?;
     let confinement = confine(policy)?;
-    let (stdio, pipes) = connect(&command).map_err(|source| SpawnError::Setup { stage: Stage::Pipes, source })?;
+    let (stdio, pipes) =
+        connect(&command).map_err(|source| SpawnError::Setup { stage: Stage::Pipes, source })?;
     let candidates = search.candidates()?;
     Ok((Plan { candidates, argv, env, cwd, stdio, confinement }, pipes, search))
+}
+
+/// A relative path would mean a place that depends on where this process happens to be.
+pub(crate) fn not_absolute() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not an absolute path")
 }
 
 /// All of the policy, or an error.
@@ -79,7 +88,11 @@ fn confine(policy: &Policy) -> Result<Confinement, SpawnError> {
     let abi = probe().require()?;
     let ruleset = out_of_the_way(landlock::ruleset(policy, abi)?)
         .map_err(|source| SpawnError::Setup { stage: Stage::Ruleset, source })?;
-    Ok(Confinement { privileges: true, ruleset: Some(ruleset), filters: seccomp::filters(policy.network())? })
+    Ok(Confinement {
+        privileges: true,
+        ruleset: Some(ruleset),
+        filter: Some(seccomp::filter(policy.network())?),
+    })
 }
 
 fn arguments(command: &Command) -> Result<Vec<CString>, SpawnError> {
@@ -141,8 +154,8 @@ fn connect(command: &Command) -> io::Result<([Option<OwnedFd>; 3], Pipes)> {
     Ok(([stdin, stdout, stderr], pipes))
 }
 
-/// Where a program is looked for. Nothing is checked beforehand: the child tries each place, and this tells afterwards
-/// what its failure means.
+/// Where a program is looked for. Nothing is checked beforehand: the child tries each place, and this tells
+/// afterwards what its failure means.
 pub(crate) struct Search {
     program: OsString,
     cwd: PathBuf,
@@ -158,7 +171,8 @@ impl Search {
             Vec::new()
         } else {
             let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
-            let parts = path.as_bytes().split(|&byte| byte == b':').map(|part| Path::new(OsStr::from_bytes(part)));
+            let parts =
+                path.as_bytes().split(|&byte| byte == b':').map(|part| Path::new(OsStr::from_bytes(part)));
             parts.filter(|part| part.is_absolute()).map(Path::to_owned).collect()
         };
         Self { program, cwd: command.cwd.clone(), directories }
@@ -180,7 +194,9 @@ impl Search {
     /// What it means that the last step, executing the program, failed so.
     pub(crate) fn failure(self, source: io::Error) -> SpawnError {
         match source.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR) if self.exists() => SpawnError::NoInterpreter { program: self.program },
+            Some(libc::ENOENT | libc::ENOTDIR) if self.exists() => {
+                SpawnError::NoInterpreter { program: self.program }
+            }
             Some(libc::ENOENT | libc::ENOTDIR) => {
                 SpawnError::NotFound { program: self.program, path_searched: self.directories }
             }

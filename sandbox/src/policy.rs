@@ -1,5 +1,5 @@
-//! What is allowed. A policy is resolved by whoever made it: its roots are absolute directories, and nothing here reads
-//! a setting, the environment or the current directory.
+//! What is allowed. A policy is resolved by whoever made it: its roots are absolute directories, and nothing
+//! here reads a setting, the environment or the current directory.
 
 use std::{
     fs::File,
@@ -36,7 +36,8 @@ pub enum Network {
 }
 
 impl Policy {
-    /// The name that settings use for this kind of policy: `read-only`, `workspace-write` or `danger-full-access`.
+    /// The name that settings use for this kind of policy: `read-only`, `workspace-write` or
+    /// `danger-full-access`.
     pub fn mode(&self) -> &'static str {
         match self {
             Self::ReadOnly => "read-only",
@@ -54,7 +55,8 @@ impl Policy {
         }
     }
 
-    /// The directories beneath which files may be written. Empty for read-only, and for full access, which needs none.
+    /// The directories beneath which files may be written. Empty for read-only, and for full access, which
+    /// needs none.
     pub fn writable_roots(&self) -> &[PathBuf] {
         match self {
             Self::WorkspaceWrite { writable_roots, .. } => writable_roots,
@@ -62,7 +64,8 @@ impl Policy {
         }
     }
 
-    /// Opens a regular file for reading; links are followed. Never waits for a writer as opening a FIFO would.
+    /// Opens a regular file for reading; links are followed. Never waits for a writer as opening a FIFO
+    /// would.
     ///
     /// # Errors
     /// [`AccessError::NotRegular`] for directories, FIFOs, sockets and devices, [`AccessError::Relative`],
@@ -72,15 +75,17 @@ impl Policy {
             return Err(AccessError::Relative { path: path.to_owned() });
         }
         let io = |source| AccessError::Io { path: path.to_owned(), source };
-        // O_NONBLOCK stays set: it means nothing to a file on disk, and makes /proc/kmsg and its like answer at once.
-        let file = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)
-            .map_err(|source| match source.raw_os_error() {
-                Some(libc::ENXIO) => AccessError::NotRegular { path: path.to_owned(), kind: "a socket or a device" },
-                _ => io(source),
-            })?;
+        // O_NONBLOCK stays set: it means nothing to a file on disk, and makes /proc/kmsg and its like answer
+        // at once.
+        let file =
+            File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
+                |source| match source.raw_os_error() {
+                    Some(libc::ENXIO) => {
+                        AccessError::NotRegular { path: path.to_owned(), kind: "a socket or a device" }
+                    }
+                    _ => io(source),
+                },
+            )?;
         let kind = file.metadata().map_err(io)?.file_type();
         if !kind.is_file() {
             return Err(AccessError::NotRegular { path: path.to_owned(), kind: kind_of(kind) });

@@ -59,7 +59,8 @@ impl Enforcement {
         let abi = self.landlock.map_err(|missing| lacking(format!("landlock {missing}")))?;
         if abi < LEAST_ABI {
             return Err(lacking(format!(
-                "the kernel has landlock version {abi}, which lets files outside be emptied; version {LEAST_ABI} is needed"
+                "the kernel has landlock version {abi}, which lets files outside be emptied; \
+                 version {LEAST_ABI} is needed"
             )));
         }
         self.seccomp.map_err(|missing| lacking(format!("seccomp {missing}")))?;
@@ -78,7 +79,10 @@ impl fmt::Display for Enforcement {
                 writeln!(f, "  tcp ports, a second time after seccomp: {}", since(TCP_ABI))?;
                 writeln!(f, "  devices are not controlled: {}", since(IOCTL_ABI))?;
                 writeln!(f, "  processes outside are not signalled: {}", since(SCOPE_ABI))?;
-                writeln!(f, "  mode, owner and times of your own files outside: open (landlock has no rule for them)")?;
+                writeln!(
+                    f,
+                    "  mode, owner and times of your own files outside: open (landlock has no rule for them)"
+                )?;
             }
             Err(missing) => writeln!(f, "landlock: {missing}")?,
         }
@@ -119,7 +123,8 @@ fn ask_seccomp() -> Result<(), Missing> {
     }
     let action = libc::SECCOMP_RET_ERRNO;
     // SAFETY: the kernel reads one u32, which lives across the call.
-    let answer = unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0 as c_long, &raw const action) };
+    let answer =
+        unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0 as c_long, &raw const action) };
     if answer == 0 { Ok(()) } else { Err(why_not()) }
 }
 
@@ -128,5 +133,57 @@ fn why_not() -> Missing {
         Some(libc::EOPNOTSUPP) => Missing::OffAtBoot,
         Some(libc::EPERM | libc::EACCES) => Missing::Refused,
         _ => Missing::NotBuilt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Enforcement, Missing};
+
+    fn refusal(landlock: Result<i32, Missing>, seccomp: Result<(), Missing>) -> String {
+        let enforcement = Enforcement { landlock, seccomp };
+        assert!(!enforcement.confines());
+        assert!(enforcement.to_string().ends_with("sandboxed commands: refused"));
+        enforcement.require().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let hint = "; use a kernel from 6.2 on with landlock and seccomp, or run without a sandbox with \
+                    sandbox_mode = \"danger-full-access\"";
+        for (landlock, seccomp, expected) in [
+            (Err(Missing::NotBuilt), Ok(()), "landlock is not in this kernel"),
+            (
+                Err(Missing::OffAtBoot),
+                Ok(()),
+                "landlock was switched off when this kernel was booted (lsm= lacks landlock)",
+            ),
+            (
+                Err(Missing::Refused),
+                Ok(()),
+                "landlock is refused to this process, perhaps by the container that it runs in",
+            ),
+            (
+                Ok(2),
+                Ok(()),
+                "the kernel has landlock version 2, which lets files outside be emptied; version 3 is needed",
+            ),
+            (Ok(7), Err(Missing::NotBuilt), "seccomp is not in this kernel"),
+            (Ok(7), Err(Missing::Processor), "seccomp filters are not available for this kind of processor"),
+        ] {
+            assert_eq!(
+                refusal(landlock, seccomp),
+                format!("the sandbox can not be enforced here: {expected}{hint}")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_open_is_said() {
+        let text = Enforcement { landlock: Ok(3), seccomp: Ok(()) }.to_string();
+        assert!(text.contains("processes outside are not signalled: open on this kernel"), "{text}");
+        assert!(text.ends_with("sandboxed commands: run"), "{text}");
+        let text = Enforcement { landlock: Ok(7), seccomp: Ok(()) }.to_string();
+        assert!(!text.contains("open on this kernel"), "{text}");
     }
 }

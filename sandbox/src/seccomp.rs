@@ -1,29 +1,26 @@
 //! Which system calls a sandboxed command gets.
 //!
-//! A deny list, since an allow list breaks compilers and runtimes, but one that fails for what it does not know: calls
-//! newer than this file do not exist inside. Refused calls give `EPERM`. What a filter can see is numbers: a socket's
-//! family and type, yes; the address behind a pointer, no. So sockets are judged when they are made, and those whose
-//! address travels with each message (`sendmsg` on a Unix datagram socket, which reaches the journal and any daemon)
-//! are not made at all.
-//!
-//! Each network setting has two programs. seccompiler compiles the rules on arguments (and kills on a system call of
-//! another architecture, whose numbers mean other calls); a handful of instructions by hand say what it can not: ranges
-//! of numbers, and `ENOSYS` instead of `EPERM`.
+//! A deny list, since an allow list breaks compilers and runtimes, but one that fails for what it does not
+//! know: calls newer than this file do not exist inside. Refused calls give `EPERM`. What a filter can see is
+//! numbers: a socket's family and type, yes; the address behind a pointer, no. So sockets are judged when
+//! they are made, and those whose address travels with each message (`sendmsg` on a Unix datagram socket,
+//! which reaches the journal and any daemon) are not made at all.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
 use libc::c_long;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-};
+use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
 use crate::{
     error::{SpawnError, Stage},
     policy::Network,
 };
 
-/// The newest system call that has been looked at (`file_setattr`). Newer ones have the same numbers everywhere.
-const NEWEST_KNOWN: u32 = 469;
+mod program;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use program::{Filter, knows_this_processor};
 
 /// Calls that a sandboxed command has no use for, or that lead out of the sandbox.
 const REFUSED: &[c_long] = &[
@@ -113,7 +110,8 @@ const REFUSED: &[c_long] = &[
 const REFUSED_OFFLINE: &[c_long] =
     &[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
 
-/// Flags of `clone` that make a namespace: inside one, a command is root over kernel code that it can not reach else.
+/// Flags of `clone` that make a namespace: inside one, a command is root over kernel code that it can not
+/// reach else.
 const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
@@ -132,42 +130,34 @@ const TERMINAL_IOCTLS: &[u64] = &[
     0x5423, // TIOCSETD
 ];
 
-/// A compiled program, in the form that the kernel takes.
-pub(crate) struct Filter(Vec<libc::sock_filter>);
-
-impl Filter {
-    /// The header that the kernel is given; it points into this filter.
-    pub(crate) fn program(&self) -> libc::sock_fprog {
-        // The kernel takes at most 4096 instructions, and refuses a length that does not fit.
-        let len = u16::try_from(self.0.len()).unwrap_or(u16::MAX);
-        libc::sock_fprog { len, filter: self.0.as_ptr().cast_mut() }
-    }
-}
-
-/// The filters of a sandboxed policy, in the order in which they are installed. Compiled once per process and setting.
-pub(crate) fn filters(network: Network) -> Result<&'static [Filter], SpawnError> {
-    static OFF: OnceLock<Result<[Filter; 2], String>> = OnceLock::new();
-    static ON: OnceLock<Result<[Filter; 2], String>> = OnceLock::new();
+/// The filter of a sandboxed policy. Compiled once per process and setting.
+pub(crate) fn filter(network: Network) -> Result<&'static Filter, SpawnError> {
+    static OFF: OnceLock<Result<Filter, String>> = OnceLock::new();
+    static ON: OnceLock<Result<Filter, String>> = OnceLock::new();
     let cell = match network {
         Network::Off => &OFF,
         Network::On => &ON,
     };
-    match cell.get_or_init(|| Ok([by_argument(network).map_err(|e| e.to_string())?, by_number()])) {
-        Ok(filters) => Ok(filters),
-        Err(why) => Err(SpawnError::Setup { stage: Stage::Seccomp, source: std::io::Error::other(why.clone()) }),
-    }
+    let compile = || {
+        let offline = if network == Network::Off { REFUSED_OFFLINE } else { &[] };
+        let refused = REFUSED.iter().chain(offline).map(|&call| (call, libc::EPERM));
+        // clone3 hides its flags behind a pointer. A C library that finds it missing falls back to clone.
+        let refused = refused.chain([(libc::SYS_clone3, libc::ENOSYS)]);
+        program::compile(refused, rules(network).map_err(|e| e.to_string())?)
+    };
+    cell.get_or_init(compile).as_ref().map_err(|why| SpawnError::Setup {
+        stage: Stage::Seccomp,
+        source: std::io::Error::other(why.clone()),
+    })
 }
 
-/// Whether calls can be filtered on this kind of processor.
-pub(crate) fn knows_this_processor() -> bool {
-    TargetArch::try_from(std::env::consts::ARCH).is_ok()
-}
-
-fn by_argument(network: Network) -> Result<Filter, seccompiler::BackendError> {
-    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = REFUSED.iter().map(|&call| (call, Vec::new())).collect();
+/// When a call that depends on its arguments is refused: when one of its rules applies.
+fn rules(network: Network) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
+    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = BTreeMap::new();
     let mut refuse = |call: c_long, when: Vec<SeccompRule>| rules.insert(call, when);
 
-    let new_namespace = |flag: &i32| rule([bits(0, u64::from(flag.cast_unsigned()), u64::from(flag.cast_unsigned()))?]);
+    let new_namespace =
+        |flag: &i32| rule([bits(0, u64::from(flag.cast_unsigned()), u64::from(flag.cast_unsigned()))?]);
     refuse(libc::SYS_clone, NAMESPACES.iter().map(new_namespace).collect::<Result<_, _>>()?);
     refuse(libc::SYS_ioctl, TERMINAL_IOCTLS.iter().map(|&it| rule([is(1, it)?])).collect::<Result<_, _>>()?);
     #[cfg(target_arch = "x86_64")]
@@ -195,26 +185,20 @@ fn by_argument(network: Network) -> Result<Filter, seccompiler::BackendError> {
     refuse(libc::SYS_socket, sockets(network)?);
     refuse(libc::SYS_socketpair, unconnected_unix_sockets()?);
     if network == Network::Off {
-        for &call in REFUSED_OFFLINE {
-            refuse(call, Vec::new());
-        }
         refuse(libc::SYS_sendto, vec![rule([pointer_given(4)?])?]);
     }
 
-    let errno = SeccompAction::Errno(libc::EPERM.cast_unsigned());
-    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    let program: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch)?.try_into()?;
-    let libc_form = |it: seccompiler::sock_filter| libc::sock_filter { code: it.code, jt: it.jt, jf: it.jf, k: it.k };
-    Ok(Filter(program.into_iter().map(libc_form).collect()))
+    Ok(rules)
 }
 
 /// Which sockets may not be made.
-fn sockets(network: Network) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+fn sockets(network: Network) -> Result<Vec<SeccompRule>, BackendError> {
     match network {
         // Unix sockets can be made, though not connected: programs that try are told so where they expect it.
         Network::Off => unconnected_unix_sockets(),
-        // `connect` can not be judged by the family of its address, so with it open no Unix socket is made that could
-        // be connected to docker or D-Bus. Netlink is what programs ask for the machine's addresses.
+        // `connect` can not be judged by the family of its address, so with it open no Unix socket is made
+        // that could be connected to docker or D-Bus. Netlink is what programs ask for the machine's
+        // addresses.
         Network::On => {
             let [inet, inet6, netlink] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(number);
             Ok(vec![
@@ -226,7 +210,7 @@ fn sockets(network: Network) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
 }
 
 /// All but Unix sockets, and of those the ones that send to an address without being connected to it.
-fn unconnected_unix_sockets() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+fn unconnected_unix_sockets() -> Result<Vec<SeccompRule>, BackendError> {
     const TYPE: u64 = 0xf;
     let unix = number(libc::AF_UNIX);
     let mut rules = vec![rule([is_not(0, unix)?])?];
@@ -238,7 +222,7 @@ fn unconnected_unix_sockets() -> Result<Vec<SeccompRule>, seccompiler::BackendEr
     Ok(rules)
 }
 
-fn device_nodes(mode: u8) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+fn device_nodes(mode: u8) -> Result<Vec<SeccompRule>, BackendError> {
     let format = u64::from(libc::S_IFMT);
     Ok(vec![
         rule([bits(mode, format, u64::from(libc::S_IFCHR))?])?,
@@ -251,49 +235,25 @@ fn number(constant: i32) -> u64 {
 }
 
 /// All of the conditions together.
-fn rule<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule, seccompiler::BackendError> {
+fn rule<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.into())
 }
 
-// The kernel reads an int argument from the lower half of its register, so that half is all that is compared: else a
-// stray bit in the upper half would be a way past every rule.
+// The kernel reads an int argument from the lower half of its register, so that half is all that is compared:
+// else a stray bit in the upper half would be a way past every rule.
 
-fn is(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn is(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
-fn is_not(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn is_not(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)
 }
 
-fn bits(argument: u8, mask: u64, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn bits(argument: u8, mask: u64, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }
 
-fn pointer_given(argument: u8) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn pointer_given(argument: u8) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)
-}
-
-/// What depends on the call's number alone.
-fn by_number() -> Filter {
-    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
-    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-    // x86-64 numbers with this bit are the same calls in their x32 form, and match no rule on a number.
-    const X32: u32 = 0x4000_0000;
-    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
-    let missing = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
-    // clone3 hides its flags behind a pointer. A C library that finds it missing falls back to clone.
-    let clone3 = u32::try_from(libc::SYS_clone3).unwrap_or(u32::MAX);
-    let op = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    Filter(vec![
-        op(LOAD, 0, 0, 0), // offset of the number in `struct seccomp_data`
-        op(GREATER, 4, 0, X32 - 1),
-        op(GREATER, 2, 0, NEWEST_KNOWN),
-        op(EQUAL, 1, 0, clone3),
-        op(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-        op(RETURN, 0, 0, missing),
-        op(RETURN, 0, 0, refused),
-    ])
 }

@@ -12,13 +12,13 @@ use crate::{
     command::Command,
     error::{SpawnError, Stage},
     exec,
-    plan::{self, Plan, Pipes, Search},
+    plan::{self, Pipes, Plan, Search},
     policy::Policy,
     spawner::{self, Started},
 };
 
-/// Starts a command under a policy. When this returns, the program runs, or it never will. Dropping the future ends
-/// what it has started.
+/// Starts a command under a policy. When this returns, the program runs, or it never will. Dropping the
+/// future ends what it has started.
 ///
 /// Needs a tokio runtime with I/O.
 ///
@@ -33,9 +33,11 @@ pub async fn spawn(policy: &Policy, command: Command) -> Result<Child, SpawnErro
 /// Carries out a plan.
 pub(crate) async fn run(plan: Plan, pipes: Pipes, search: Search) -> Result<Child, SpawnError> {
     let failed = |stage| move |source| SpawnError::Setup { stage, source };
-    let Started { owner, report } = spawner::start(plan).await.map_err(failed(Stage::Fork))?;
-    let mut child = Child::new(owner).map_err(failed(Stage::Fork))?;
-    if let Some((stage, source)) = failure(Receiver::from_owned_fd(report)).await.map_err(failed(Stage::Pipes))? {
+    let Started { owner, report } = spawner::start(plan).await?;
+    let mut child = Child::new(owner).map_err(failed(Stage::Watch))?;
+    if let Some((stage, source)) =
+        failure(Receiver::from_owned_fd(report)).await.map_err(failed(Stage::Pipes))?
+    {
         return Err(match stage {
             Stage::Exec => search.failure(source),
             Stage::Cwd => search.cwd_failure(source),

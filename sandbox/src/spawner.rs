@@ -1,8 +1,9 @@
 //! The one thread that starts every command, and sees the dismissed ones to their end.
 //!
-//! It is one thread because a command asks to be killed when its parent dies, and for the kernel the parent is the
-//! *thread* that forked: a worker of an async runtime may end at any time, this thread lives as long as the process. It
-//! forks with all signals blocked, so that no handler of this process ever runs in a half-made child.
+//! It is one thread because a command asks to be killed when its parent dies, and for the kernel the parent
+//! is the *thread* that forked: a worker of an async runtime may end at any time, this thread lives as long
+//! as the process. It forks with all signals blocked, so that no handler of this process ever runs in a
+//! half-made child.
 
 use std::{
     io,
@@ -15,10 +16,14 @@ use std::{
     time::Instant,
 };
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec},
+    pipe::{PipeFlags, pipe_with},
+};
 use tokio::sync::oneshot;
 
 use crate::{
+    error::{SpawnError, Stage},
     exec,
     plan::Plan,
     process::{Burial, Owner},
@@ -32,7 +37,7 @@ pub(crate) struct Started {
 
 struct Start {
     plan: Plan,
-    reply: oneshot::Sender<io::Result<Started>>,
+    reply: oneshot::Sender<Result<Started, SpawnError>>,
 }
 
 enum Request {
@@ -47,9 +52,11 @@ struct Spawner {
 }
 
 /// Forks a child that carries out `plan`. It has not come far when this returns: read its report.
-pub(crate) async fn start(plan: Plan) -> io::Result<Started> {
+pub(crate) async fn start(plan: Plan) -> Result<Started, SpawnError> {
+    let gone = || failed(Stage::Spawner)(io::Error::other("it has ended"));
     let (reply, answer) = oneshot::channel();
-    spawner()?.send(Request::Start(Box::new(Start { plan, reply }))).map_err(|_| gone())?;
+    let spawner = spawner().map_err(failed(Stage::Spawner))?;
+    spawner.send(Request::Start(Box::new(Start { plan, reply }))).map_err(|_| gone())?;
     answer.await.map_err(|_| gone())?
 }
 
@@ -65,13 +72,14 @@ pub(crate) fn bury(burial: Burial) {
     burial.process.reap();
 }
 
-fn gone() -> io::Error {
-    io::Error::other("the thread that starts commands has ended")
+fn failed(stage: Stage) -> impl Fn(io::Error) -> SpawnError {
+    move |source| SpawnError::Setup { stage, source }
 }
 
 fn spawner() -> io::Result<&'static Spawner> {
     static SPAWNER: OnceLock<Result<Spawner, i32>> = OnceLock::new();
-    let started = SPAWNER.get_or_init(|| Spawner::new().map_err(|e| e.raw_os_error().unwrap_or(libc::EAGAIN)));
+    let started =
+        SPAWNER.get_or_init(|| Spawner::new().map_err(|e| e.raw_os_error().unwrap_or(libc::EAGAIN)));
     started.as_ref().map_err(|errno| io::Error::from_raw_os_error(*errno))
 }
 
@@ -118,14 +126,17 @@ fn sleep(bell: &OwnedFd, burials: &[Burial]) {
     let mut fds = vec![PollFd::new(bell, PollFlags::IN)];
     let living = burials.iter().filter(|burial| burial.leader_lives());
     fds.extend(living.map(|burial| PollFd::from_borrowed_fd(burial.process.as_fd(), PollFlags::IN)));
-    let rest = burials.iter().filter_map(Burial::due).min().map(|due| due.saturating_duration_since(Instant::now()));
+    let rest =
+        burials.iter().filter_map(Burial::due).min().map(|due| due.saturating_duration_since(Instant::now()));
     let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
     // An error is a signal, or memory that is short: the loop looks at everything again anyway.
     let _ = rustix::event::poll(&mut fds, rest.as_ref());
 }
 
-fn fork(plan: &Plan) -> io::Result<Started> {
-    let (report, reporting) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let process = exec::fork(plan, exec::out_of_the_way(reporting)?)?;
+fn fork(plan: &Plan) -> Result<Started, SpawnError> {
+    let pipe = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
+    let (report, reporting) = pipe.map_err(failed(Stage::Pipes))?;
+    let reporting = exec::out_of_the_way(reporting).map_err(failed(Stage::Pipes))?;
+    let process = exec::fork(plan, reporting).map_err(failed(Stage::Fork))?;
     Ok(Started { owner: Owner::new(process), report })
 }

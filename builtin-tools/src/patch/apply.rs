@@ -1,13 +1,15 @@
 //! What a patch makes of the files: all of it computed in memory, before anything is written.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use sandbox::AccessError;
 
 use super::document::{Document, EncodingError};
 use super::locate::{Misplaced, locate};
-use super::parse::{Action, Chunk, Patch};
-use crate::paths;
+use super::syntax::{Action, Chunk, Patch};
+use crate::paths::{self, PathError};
 
 /// The largest file that is patched, in bytes. Old and new content are in memory together.
 pub(crate) const LARGEST: u64 = 64 << 20;
@@ -66,10 +68,14 @@ pub(crate) enum PatchError {
     Parse(#[from] super::parse::ParseError),
     #[error(transparent)]
     Access(#[from] AccessError),
-    #[error("{0}")]
-    Path(String),
-    #[error("{path} does not exist; to create it, use *** Add File: {path}")]
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error("{path} is a directory, not a file")]
+    Directory { path: String },
+    #[error("{path} does not exist")]
     Missing { path: String },
+    #[error("{path} does not exist; to create it, use *** Add File: {path}")]
+    NothingToUpdate { path: String },
     #[error("{path} is {size} bytes long, more than the {LARGEST} that can be patched; use a shell command")]
     TooLarge { path: String, size: u64 },
     #[error("{path} is read-only (mode {mode:o}); make it writable first, if it is meant to change")]
@@ -90,8 +96,12 @@ pub(crate) enum PatchError {
 }
 
 /// What the patch makes of the files, in the order in which it names them.
-pub(crate) fn apply(patch: &Patch<'_>, base: &Path, files: &mut dyn Files) -> Result<Vec<Change>, PatchError> {
-    let mut workspace = Workspace { base, files, changes: Vec::new() };
+pub(crate) fn apply(
+    patch: &Patch<'_>,
+    base: &Path,
+    files: &mut dyn Files,
+) -> Result<Vec<Change>, PatchError> {
+    let mut workspace = Workspace { base, files, known: HashMap::new(), changes: Vec::new() };
     for section in &patch.sections {
         match &section.action {
             Action::Add { lines, final_newline } => workspace.add(section.path, lines, *final_newline)?,
@@ -106,16 +116,18 @@ pub(crate) fn apply(patch: &Patch<'_>, base: &Path, files: &mut dyn Files) -> Re
 struct Workspace<'a> {
     base: &'a Path,
     files: &'a mut dyn Files,
+    /// The index in the changes of each file named so far, by its identity.
+    known: HashMap<PathBuf, usize>,
     changes: Vec<Change>,
 }
 
 impl Workspace<'_> {
     /// The index of the file in the changes.
     fn enter(&mut self, given: &str) -> Result<usize, PatchError> {
-        let path = paths::absolute(self.base, given).map_err(PatchError::Path)?;
+        let path = paths::absolute(self.base, given)?;
         let identity = self.files.identity(&path);
-        if let Some(known) = self.changes.iter().position(|change| self.files.identity(&change.path) == identity) {
-            return Ok(known);
+        if let Some(known) = self.known.get(&identity) {
+            return Ok(*known);
         }
         let before = self.files.open(&path)?;
         let (after, mode) = match &before {
@@ -123,6 +135,7 @@ impl Workspace<'_> {
             Some(Original::Link(_)) => (Some(Vec::new()), 0),
             None => (None, 0o644),
         };
+        self.known.insert(identity, self.changes.len());
         self.changes.push(Change { path, before, after, mode, moved_from: None, moved_away: false });
         Ok(self.changes.len() - 1)
     }
@@ -167,7 +180,9 @@ impl Workspace<'_> {
     fn update(&mut self, given: &str, move_to: Option<&str>, chunks: &[Chunk<'_>]) -> Result<(), PatchError> {
         let from = self.enter_for_writing(given)?;
         let name = self.name(&self.changes[from].path);
-        let Some(bytes) = self.changes[from].after.take() else { return Err(PatchError::Missing { path: name }) };
+        let Some(bytes) = self.changes[from].after.take() else {
+            return Err(PatchError::NothingToUpdate { path: name });
+        };
         let bytes = if chunks.is_empty() { bytes } else { rewrite(&name, &bytes, chunks)? };
         let Some(target) = move_to else {
             self.changes[from].after = Some(bytes);
@@ -177,7 +192,8 @@ impl Workspace<'_> {
         if to != from {
             let source = &mut self.changes[from];
             source.moved_away = true;
-            let (mode, origin) = (source.mode, source.moved_from.take().unwrap_or_else(|| source.path.clone()));
+            let (mode, origin) =
+                (source.mode, source.moved_from.take().unwrap_or_else(|| source.path.clone()));
             self.changes[to].mode = mode;
             self.changes[to].moved_from = Some(origin);
         }
@@ -190,36 +206,59 @@ fn rewrite(name: &str, bytes: &[u8], chunks: &[Chunk<'_>]) -> Result<Vec<u8>, Pa
     let encoding = |source| PatchError::Encoding { path: name.to_owned(), source };
     let document = Document::read(bytes).map_err(encoding)?;
     let lines = document.texts();
-    let places = locate(&lines, chunks).map_err(|why| PatchError::Misplaced(explain(name, &lines, chunks, why)))?;
+    let places =
+        locate(&lines, chunks).map_err(|why| PatchError::Misplaced(explain(name, &lines, chunks, why)))?;
     let placed: Vec<_> = places.into_iter().zip(chunks).collect();
     document.rewrite(&placed).map_err(encoding)
 }
 
 /// Why a chunk has no place, and what to do about it.
-fn explain(name: &str, lines: &[std::borrow::Cow<'_, str>], chunks: &[Chunk<'_>], why: Misplaced) -> String {
+fn explain(name: &str, lines: &[Cow<'_, str>], chunks: &[Chunk<'_>], why: Misplaced) -> String {
     let chunk = |index: usize| format!("{name}: chunk {} (patch line {})", index + 1, chunks[index].line);
-    let excerpt = |at: usize| lines.get(at).map_or("", |line| line.trim()).chars().take(120).collect::<String>();
+    let excerpt =
+        |at: usize| lines.get(at).map_or("", |line| line.trim()).chars().take(120).collect::<String>();
     match why {
         Misplaced::NoAnchor { chunk: index, anchor, nearest } => {
-            let near = nearest.map(|at| format!("; the nearest line is {}: {}", at + 1, excerpt(at))).unwrap_or_default();
+            let near = nearest
+                .map(|at| format!("; the nearest line is {}: {}", at + 1, excerpt(at)))
+                .unwrap_or_default();
             format!("{}: no line is \"@@ {anchor}\"{near}", chunk(index))
         }
         Misplaced::NotFound { chunk: index, nearest: Some(nearest) } => {
             let from = nearest.at + 1;
-            format!("{} does not match the file; the nearest lines start at {from}:\n{}", chunk(index), nearest.shown)
+            format!(
+                "{} does not match the file; the nearest lines start at {from}:\n{}",
+                chunk(index),
+                nearest.shown
+            )
         }
         Misplaced::NotFound { chunk: index, nearest: None } => {
-            format!("{} does not match the file, and nothing in it is similar; read the file again", chunk(index))
+            format!(
+                "{} does not match the file, and nothing in it is similar; read the file again",
+                chunk(index)
+            )
         }
         Misplaced::OutOfOrder { chunk: index, at } => {
-            format!("{} matches at line {}, above the chunk before it; put chunks in the file's order", chunk(index), at + 1)
+            format!(
+                "{} matches at line {}, above the chunk before it; put chunks in the file's order",
+                chunk(index),
+                at + 1
+            )
         }
         Misplaced::Applied { chunk: index, at } => {
-            format!("{} does not match the file, which has its new lines already, at line {}", chunk(index), at + 1)
+            format!(
+                "{} does not match the file, which has its new lines already, at line {}",
+                chunk(index),
+                at + 1
+            )
         }
         Misplaced::Ambiguous { chunk: index, at } => {
             let listed = at.iter().take(LISTED).map(|at| format!("\n  {}: {}", at + 1, excerpt(*at)));
-            let more = at.len().checked_sub(LISTED + 1).map(|more| format!("\n  and {} more", more + 1)).unwrap_or_default();
+            let more = at
+                .len()
+                .checked_sub(LISTED + 1)
+                .map(|more| format!("\n  and {} more", more + 1))
+                .unwrap_or_default();
             format!(
                 "{} fits in {} places; add context lines, or name an enclosing line with \"@@ …\":{}{more}",
                 chunk(index),

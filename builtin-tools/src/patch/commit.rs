@@ -55,9 +55,16 @@ impl<'a> Disk<'a> {
         Self { policy, base, held: HashMap::new() }
     }
 
-    fn read(&self, dir: &Dir, name: &OsStr, path: &Path, metadata: &Metadata) -> Result<Original, PatchError> {
+    fn read(
+        &self,
+        dir: &Dir,
+        name: &OsStr,
+        path: &Path,
+        metadata: &Metadata,
+    ) -> Result<Original, PatchError> {
         if metadata.is_symlink() {
-            let target = std::fs::read_link(path).map_err(|source| AccessError::Io { path: path.to_owned(), source })?;
+            let target = std::fs::read_link(path)
+                .map_err(|source| AccessError::Io { path: path.to_owned(), source })?;
             return Ok(Original::Link(target));
         }
         let file = dir.open_file(name)?;
@@ -77,6 +84,12 @@ impl Files for Disk<'_> {
         let dir = match self.policy.open_dir_for_write(parent, false) {
             Ok(dir) => Some(dir),
             Err(AccessError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+            // What is not allowed is the file, which says more than its directory.
+            Err(AccessError::OutsideWritableRoots { roots, mode, .. }) => {
+                return Err(
+                    AccessError::OutsideWritableRoots { path: paths::clean(path), roots, mode }.into()
+                );
+            }
             Err(error) => return Err(error.into()),
         };
         let metadata = dir.as_ref().map(|dir| dir.metadata(name)).transpose()?.flatten();
@@ -104,7 +117,7 @@ fn split<'p>(base: &Path, path: &'p Path) -> Result<(&'p Path, &'p OsStr), Patch
     let trailing = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if !trailing => Ok((parent, name)),
-        _ => Err(PatchError::Path(format!("{} is a directory, not a file", paths::display(base, path)))),
+        _ => Err(PatchError::Directory { path: paths::display(base, path) }),
     }
 }
 
@@ -182,7 +195,13 @@ impl<'a> Work<'a> {
             let (aside, _) = dir.create_temp(0o600)?;
             if let Err(error) = dir.rename(name, dir, &aside) {
                 dir.remove_file(&aside)?;
-                return Err(error.into());
+                // The error names the file that it could not become.
+                return Err(match error {
+                    AccessError::Io { source, .. } => {
+                        AccessError::Io { path: change.path.clone(), source }.into()
+                    }
+                    other => other.into(),
+                });
             }
             self.removed.push((change, aside));
         }
@@ -225,7 +244,11 @@ impl<'a> Work<'a> {
         }
         let Some((_, first)) = failed.first() else { return cause };
         let paths: Vec<_> = failed.iter().map(|(path, _)| paths::display(disk.base, path)).collect();
-        PatchError::Rollback { cause: cause.to_string(), rollback: first.to_string(), paths: paths.join(", ") }
+        PatchError::Rollback {
+            cause: cause.to_string(),
+            rollback: first.to_string(),
+            paths: paths.join(", "),
+        }
     }
 }
 
@@ -257,12 +280,14 @@ fn restore(dir: &Dir, name: &OsStr, change: &Change) -> Result<(), PatchError> {
     let Some(Original::File { bytes, mode }) = &change.before else { return Ok(dir.remove_file(name)?) };
     let owner = dir.metadata(name)?.map(|metadata| (metadata.uid(), metadata.gid()));
     let (temporary, file) = dir.create_temp(*mode)?;
-    fill(&file, bytes, *mode, owner).map_err(|source| AccessError::Io { path: change.path.clone(), source })?;
+    fill(&file, bytes, *mode, owner)
+        .map_err(|source| AccessError::Io { path: change.path.clone(), source })?;
     Ok(dir.rename(&temporary, dir, name)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
@@ -271,44 +296,69 @@ mod tests {
     use super::super::apply::{Change, Files as _, Original};
     use super::{Disk, commit};
 
-    /// Changes whose last one cannot be done, because its target is made a directory after it was opened.
-    #[test]
-    fn what_was_done_is_undone() {
+    /// Applies, to a fresh directory, changes that the test spoils, and tells the error and what is there afterwards.
+    fn check(names: &[(&str, Option<&str>)], spoil: fn(&Path, &mut Vec<Change>), expected: &[&str]) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         std::fs::write(root.join("replaced"), "old").unwrap();
-        std::fs::set_permissions(root.join("replaced"), PermissionsExt::from_mode(0o750)).unwrap();
+        std::fs::set_permissions(root.join("replaced"), Permissions::from_mode(0o750)).unwrap();
         std::fs::write(root.join("removed"), "gone?").unwrap();
         let policy = Policy::WorkspaceWrite { writable_roots: vec![root.to_owned()], network: Network::Off };
         let mut disk = Disk::new(&policy, root);
-        let changes: Vec<Change> = [("replaced", Some("new")), ("deep/er/new", Some("x")), ("removed", None)]
-            .into_iter()
-            .map(|(name, after)| {
-                let path = root.join(name);
-                let before = disk.open(&path).unwrap();
-                let mode = if let Some(Original::File { mode, .. }) = &before { *mode } else { 0o644 };
-                let after = after.map(|text: &str| text.as_bytes().to_vec());
-                Change { path, before, after, mode, moved_from: None, moved_away: false }
-            })
-            .collect();
-        std::fs::write(root.join("removed"), "gone? changed").unwrap();
+        let changes = names.iter().map(|(name, after)| {
+            let path = root.join(name);
+            let before = disk.open(&path).unwrap();
+            let mode = if let Some(Original::File { mode, .. }) = &before { *mode } else { 0o644 };
+            let after = after.map(|text| text.as_bytes().to_vec());
+            Change { path, before, after, mode, moved_from: None, moved_away: false }
+        });
+        let mut changes: Vec<Change> = changes.collect();
+        spoil(root, &mut changes);
+        let mut told = vec![match commit(disk, &changes) {
+            Ok(()) => "done".to_owned(),
+            Err(error) => error.to_string().replace(&root.display().to_string(), "ROOT"),
+        }];
+        told.extend(tree(root));
+        assert_eq!(told, expected);
+    }
 
-        let error = commit(disk, &changes).unwrap_err();
+    const CHANGES: [(&str, Option<&str>); 3] =
+        [("replaced", Some("new")), ("deep/er/new", Some("x")), ("removed", None)];
 
-        assert_eq!(error.to_string(), "removed changed while the patch was being applied; read it again");
-        assert_eq!(tree(root), ["removed 644 gone? changed", "replaced 750 old"]);
+    #[test]
+    fn all_changes_are_made() {
+        check(&CHANGES, |_, _| {}, &["done", "deep 755 (dir)", "replaced 750 new"]);
+    }
+
+    #[test]
+    fn a_file_that_changed_meanwhile_stops_everything() {
+        let error = "removed changed while the patch was being applied; read it again";
+        let spoil =
+            |root: &Path, _: &mut Vec<Change>| std::fs::write(root.join("removed"), "changed").unwrap();
+        check(&CHANGES, spoil, &[error, "removed 644 changed", "replaced 750 old"]);
+    }
+
+    /// The last step fails after all others have been made.
+    #[test]
+    fn what_was_done_is_undone() {
+        let names = [CHANGES[0], CHANGES[1], CHANGES[2], ("missing", None)];
+        // Pretending that there was something makes the removal of nothing a step.
+        let spoil = |_: &Path, changes: &mut Vec<Change>| {
+            changes[3].before = Some(Original::File { bytes: Vec::new(), mode: 0o644 });
+        };
+        let error = "ROOT/missing: No such file or directory (os error 2)";
+        check(&names, spoil, &[error, "removed 644 gone?", "replaced 750 old"]);
     }
 
     fn tree(root: &Path) -> Vec<String> {
-        let mut tree: Vec<String> = std::fs::read_dir(root)
-            .unwrap()
-            .map(|entry| {
-                let path = entry.unwrap().path();
-                let mode = path.metadata().unwrap().permissions().mode() & 0o777;
-                let content = if path.is_dir() { "(dir)".to_owned() } else { std::fs::read_to_string(&path).unwrap() };
-                format!("{} {mode:o} {content}", path.file_name().unwrap().display())
-            })
-            .collect();
+        let entries = std::fs::read_dir(root).unwrap().map(|entry| {
+            let path = entry.unwrap().path();
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            let content =
+                if path.is_dir() { "(dir)".to_owned() } else { std::fs::read_to_string(&path).unwrap() };
+            format!("{} {mode:o} {content}", path.file_name().unwrap().display())
+        });
+        let mut tree: Vec<String> = entries.collect();
         tree.sort();
         tree
     }

@@ -23,19 +23,32 @@ pub(crate) struct FileDiff {
 }
 
 /// The diff from `before` to `after`, `None` being no file. The names are paths without `a/` and `b/`.
-pub(crate) fn file_diff(old_name: &str, new_name: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> FileDiff {
+pub(crate) fn file_diff(
+    old_name: &str,
+    new_name: &str,
+    before: Option<&[u8]>,
+    after: Option<&[u8]>,
+) -> FileDiff {
     let (old, new) = (lines(before), lines(after));
     let ops = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(Instant::now() + TIME));
-    let count = |part: fn(&DiffOp) -> usize| ops.iter().filter(|op| !matches!(op, DiffOp::Equal { .. })).map(part).sum();
+    let count = |part: fn(&DiffOp) -> usize| {
+        ops.iter().filter(|op| !matches!(op, DiffOp::Equal { .. })).map(part).sum()
+    };
     let removed = count(|op| op.old_range().len());
     let added = count(|op| op.new_range().len());
     let mut text = String::new();
     if old_name != new_name {
-        _ = writeln!(text, "diff --git a/{old_name} b/{new_name}\nrename from {old_name}\nrename to {new_name}");
+        _ = writeln!(
+            text,
+            "diff --git a/{old_name} b/{new_name}\nrename from {old_name}\nrename to {new_name}"
+        );
     }
     if removed + added > 0 || before.is_some() != after.is_some() {
-        let name = |side: &str, name: &str, there: bool| if there { format!("{side}/{name}") } else { "/dev/null".to_owned() };
-        let (old_name, new_name) = (name("a", old_name, before.is_some()), name("b", new_name, after.is_some()));
+        let name = |side: &str, name: &str, there: bool| {
+            if there { format!("{side}/{name}") } else { "/dev/null".to_owned() }
+        };
+        let (old_name, new_name) =
+            (name("a", old_name, before.is_some()), name("b", new_name, after.is_some()));
         _ = writeln!(text, "--- {old_name}\n+++ {new_name}");
         if [before, after].into_iter().flatten().any(|bytes| bytes.contains(&0)) {
             _ = writeln!(text, "Binary files {old_name} and {new_name} differ");
@@ -94,8 +107,10 @@ fn push(text: &mut String, sign: char, line: &[u8]) {
 /// Cuts a diff that is too long, at a line.
 pub(crate) fn limit(diff: &mut String) {
     if diff.len() > LONGEST {
-        let end = diff.floor_char_boundary(LONGEST);
-        let end = diff[..end].rfind('\n').map_or(end, |newline| newline + 1);
+        let end = diff.as_bytes()[..LONGEST]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1);
         diff.truncate(end);
         diff.push_str("(the rest of the diff is left out)\n");
     }

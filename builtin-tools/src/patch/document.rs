@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::locate::Place;
-use super::parse::{Chunk, Line};
+use super::syntax::{Chunk, Line};
 
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -74,7 +74,9 @@ pub(crate) enum EncodingError {
     NotUtf16,
     #[error("is UTF-32, which is not supported; convert it first")]
     Utf32,
-    #[error("is not UTF-8 but Latin-1, which has no \"{0}\"; convert the file first, or do without the character")]
+    #[error(
+        "is not UTF-8 but Latin-1, which has no \"{0}\"; convert the file first, or do without the character"
+    )]
     NotLatin1(char),
 }
 
@@ -82,8 +84,12 @@ impl Document {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, EncodingError> {
         let (encoding, body) = match bytes {
             [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(EncodingError::Utf32),
-            [0xff, 0xfe, rest @ ..] => (Encoding::Utf16 { big_endian: false }, Body::Text(from_utf16(rest, u16::from_le_bytes)?)),
-            [0xfe, 0xff, rest @ ..] => (Encoding::Utf16 { big_endian: true }, Body::Text(from_utf16(rest, u16::from_be_bytes)?)),
+            [0xff, 0xfe, rest @ ..] => {
+                (Encoding::Utf16 { big_endian: false }, Body::Text(from_utf16(rest, u16::from_le_bytes)?))
+            }
+            [0xfe, 0xff, rest @ ..] => {
+                (Encoding::Utf16 { big_endian: true }, Body::Text(from_utf16(rest, u16::from_be_bytes)?))
+            }
             _ => {
                 let text = bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes);
                 (Encoding::Bytes { mark: text.len() < bytes.len() }, body(text))
@@ -135,7 +141,9 @@ impl Document {
             Encoding::Utf16 { big_endian } => {
                 let text = String::from_utf8_lossy(&bytes);
                 let units = std::iter::once(0xfeff).chain(text.encode_utf16());
-                units.flat_map(|unit| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+                units
+                    .flat_map(|unit| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() })
+                    .collect()
             }
         }
     }
@@ -164,7 +172,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn keep_until(&mut self, end: usize) {
         for line in self.next..end.min(self.document.lines.len()) {
-            self.lines.push((Cow::Borrowed(self.document.line_bytes(line)), self.document.lines[line].ending));
+            self.lines
+                .push((Cow::Borrowed(self.document.line_bytes(line)), self.document.lines[line].ending));
         }
         self.next = self.next.max(end);
     }
@@ -172,8 +181,13 @@ impl Writer<'_> {
     /// A new line ends as the old lines around it do.
     fn add(&mut self, text: &str, chunk: usize) -> Result<(), EncodingError> {
         let lines = &self.document.lines;
-        let around = [self.next.checked_sub(1).filter(|line| *line >= chunk), Some(self.next), self.next.checked_sub(1)];
-        let mut endings = around.into_iter().flatten().filter_map(|line| lines.get(line)).map(|line| line.ending);
+        let around = [
+            self.next.checked_sub(1).filter(|line| *line >= chunk),
+            Some(self.next),
+            self.next.checked_sub(1),
+        ];
+        let mut endings =
+            around.into_iter().flatten().filter_map(|line| lines.get(line)).map(|line| line.ending);
         let ending = endings.find(|ending| *ending != Ending::None).unwrap_or(Ending::None);
         let bytes = self.document.body.encode(text)?;
         self.lines.push((Cow::Owned(bytes), ending));
@@ -198,9 +212,10 @@ impl Body {
 
     fn encode(&self, text: &str) -> Result<Vec<u8>, EncodingError> {
         match self {
-            Self::Raw { latin1: true, .. } if !text.is_ascii() => {
-                text.chars().map(|c| u8::try_from(u32::from(c)).map_err(|_| EncodingError::NotLatin1(c))).collect()
-            }
+            Self::Raw { latin1: true, .. } if !text.is_ascii() => text
+                .chars()
+                .map(|c| u8::try_from(u32::from(c)).map_err(|_| EncodingError::NotLatin1(c)))
+                .collect(),
             _ => Ok(text.as_bytes().to_vec()),
         }
     }
@@ -225,12 +240,14 @@ pub(crate) fn decode_line(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn from_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, EncodingError> {
+pub(crate) fn from_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, EncodingError> {
     let (pairs, rest) = bytes.as_chunks::<2>();
     if !rest.is_empty() {
         return Err(EncodingError::NotUtf16);
     }
-    char::decode_utf16(pairs.iter().copied().map(unit)).collect::<Result<_, _>>().map_err(|_| EncodingError::NotUtf16)
+    char::decode_utf16(pairs.iter().copied().map(unit))
+        .collect::<Result<_, _>>()
+        .map_err(|_| EncodingError::NotUtf16)
 }
 
 fn split(bytes: &[u8]) -> Vec<Span> {

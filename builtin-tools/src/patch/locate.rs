@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::nearest::{Nearest, nearest};
-use super::parse::Chunk;
+use super::syntax::Chunk;
 
 /// Where a chunk belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,10 +91,13 @@ pub(crate) fn locate(file: &[Cow<'_, str>], chunks: &[Chunk<'_>]) -> Result<Vec<
     let mut places = Vec::with_capacity(chunks.len());
     let mut ambiguous = None;
     for (chunk, fits) in fits.iter().enumerate().rev() {
-        let fitting: Vec<Place> = fits.iter().copied().filter(|place| place.at + place.covers <= until).collect();
+        let fitting: Vec<Place> =
+            fits.iter().copied().filter(|place| place.at + place.covers <= until).collect();
         let (Some(first), Some(last)) = (fitting.first(), fitting.last()) else { continue };
         if first != last {
-            ambiguous = Some(Misplaced::Ambiguous { chunk, at: fitting.iter().map(|place| place.at).collect() });
+            // New lines have no place of their own; the one above tells where they would go.
+            let line = |place: &Place| if place.covers == 0 { place.at.saturating_sub(1) } else { place.at };
+            ambiguous = Some(Misplaced::Ambiguous { chunk, at: fitting.iter().map(line).collect() });
         }
         until = last.at;
         places.push(*last);
@@ -107,7 +110,7 @@ pub(crate) fn locate(file: &[Cow<'_, str>], chunks: &[Chunk<'_>]) -> Result<Vec<
 /// not there.
 fn candidates<'a>(file: &[Cow<'_, str>], chunk: &Chunk<'a>, from: usize) -> Result<Vec<Place>, &'a str> {
     let anchors = anchor_lines(file, &chunk.anchors)?;
-    let old: Vec<&str> = chunk.lines.iter().filter_map(|line| line.old()).collect();
+    let old: Vec<&str> = chunk.lines.iter().filter_map(|line| line.before()).collect();
     let all = chunk.lines.len();
     if old.len() == chunk.air {
         // Nothing but new lines: they go below the anchor or where a unified diff says, or else to the end.
@@ -204,8 +207,8 @@ fn why_not(file: &[Cow<'_, str>], chunk: &Chunk<'_>, index: usize, from: usize) 
         return Misplaced::OutOfOrder { chunk: index, at: place.at };
     }
     let lines = &chunk.lines[..chunk.lines.len() - chunk.air];
-    let old: Vec<&str> = lines.iter().filter_map(|line| line.old()).collect();
-    let new: Vec<&str> = lines.iter().filter_map(|line| line.new()).collect();
+    let old: Vec<&str> = lines.iter().filter_map(|line| line.before()).collect();
+    let new: Vec<&str> = lines.iter().filter_map(|line| line.after()).collect();
     if new.len() > 1
         && let Some(at) = occurrences(file, &new, Match::TrimEnd, 0).first()
     {
@@ -218,7 +221,8 @@ fn why_not(file: &[Cow<'_, str>], chunk: &Chunk<'_>, index: usize, from: usize) 
 mod tests {
     use std::borrow::Cow;
 
-    use super::super::parse::{Action, parse};
+    use super::super::parse::parse;
+    use super::super::syntax::Action;
     use super::{Misplaced, locate};
 
     /// The places of the chunks in a file whose lines are separated by `|`, or why there is none.
@@ -233,7 +237,9 @@ mod tests {
                 places.collect::<Vec<_>>().join(" ")
             }
             Err(Misplaced::NoAnchor { anchor, .. }) => format!("no anchor {anchor}"),
-            Err(Misplaced::NotFound { chunk, nearest }) => format!("{chunk} not found, near {:?}", nearest.map(|n| n.at)),
+            Err(Misplaced::NotFound { chunk, nearest }) => {
+                format!("{chunk} not found, near {:?}", nearest.map(|n| n.at))
+            }
             Err(Misplaced::OutOfOrder { chunk, at }) => format!("{chunk} above at {at}"),
             Err(Misplaced::Applied { chunk, at }) => format!("{chunk} applied at {at}"),
             Err(Misplaced::Ambiguous { chunk, at }) => format!("{chunk} fits {at:?}"),
@@ -283,7 +289,7 @@ mod tests {
     fn pure_additions() {
         check("a|b", "@@\n+x", "2+0");
         check("a|b|c", "@@ a\n+x", "1+0");
-        check("a|b|a", "@@ a\n+x", "0 fits [1, 3]");
+        check("a|b|a", "@@ a\n+x", "0 fits [0, 2]");
         check("a|b|c", "@@ c\n+x\n*** End of File", "3+0");
         check("a|b|c", "@@ -1,0 +2,1 @@\n+x", "1+0");
     }
@@ -296,7 +302,7 @@ mod tests {
 
     #[test]
     fn bare_empty_lines_count_only_if_they_fit() {
-        check("a||a|b", "-a\n", "0 fits [0, 2]");
+        check("a||a|b", "-a\n", "0+2");
         check("a||a|b", "-a\n\n@@\n-b", "0+2 3+1");
         check("a|b", "-a\n\n@@\n-b", "0+1 1+1");
     }

@@ -27,10 +27,17 @@ const ALIKE: usize = 45;
 pub(crate) fn nearest(file: &[Cow<'_, str>], wanted: &[&str]) -> Option<Nearest> {
     let wanted = &wanted[..wanted.len().min(COMPARED)];
     let starts = 0..file.len().min(SEARCHED);
-    let score = |at: usize| wanted.iter().zip(&file[at..]).map(|(wanted, line)| likeness(line, wanted)).sum::<usize>();
-    let (best, at) = starts.map(|at| (score(at), at)).max_by_key(|(score, at)| (*score, std::cmp::Reverse(*at)))?;
+    let score = |at: usize| {
+        wanted.iter().zip(&file[at..]).map(|(wanted, line)| likeness(line, wanted)).sum::<usize>()
+    };
+    let (best, at) =
+        starts.map(|at| (score(at), at)).max_by_key(|(score, at)| (*score, std::cmp::Reverse(*at)))?;
     let weight: usize = wanted.iter().map(|line| likeness(line, line)).sum();
-    if best == 0 || best * 100 < weight * ALIKE { None } else { Some(Nearest { at, shown: show(file, wanted, at) }) }
+    if best == 0 || best * 100 < weight * ALIKE {
+        None
+    } else {
+        Some(Nearest { at, shown: show(file, wanted, at) })
+    }
 }
 
 /// 0 for lines that have nothing in common, 100 for equal ones; less where there is nothing to compare, since an empty
@@ -53,7 +60,11 @@ fn show(file: &[Cow<'_, str>], wanted: &[&str], at: usize) -> String {
         match file.get(at + i) {
             Some(line) if line == wanted => _ = writeln!(shown, "  {number}: {}", cut(line)),
             Some(line) => {
-                let (line, wanted) = if line.trim() == wanted.trim() { (blanks(line), blanks(wanted)) } else { (cut(line), cut(wanted)) };
+                let (line, wanted) = if line.trim() == wanted.trim() {
+                    (blanks(line), blanks(wanted))
+                } else {
+                    (cut(line), cut(wanted))
+                };
                 _ = writeln!(shown, "  {number}: {line}\n     patch has: {wanted}");
             }
             None => _ = writeln!(shown, "  (end of file)\n     patch has: {}", cut(wanted)),

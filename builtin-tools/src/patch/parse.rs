@@ -11,6 +11,8 @@
 //! around the patch, CRLF, an empty line for an empty context line, the header of a unified diff for an anchor. Those
 //! are read as meant. Whatever could be meant in two ways is an error that names the line.
 
+use super::syntax::{Action, Chunk, Line, Patch, Section};
+
 /// The marker lines.
 const BEGIN: &str = "*** Begin Patch";
 const END: &str = "*** End Patch";
@@ -20,77 +22,6 @@ const UPDATE: &str = "*** Update File:";
 const MOVE: &str = "*** Move to:";
 const END_OF_FILE: &str = "*** End of File";
 const NO_NEWLINE: &str = "\\ No newline at end of file";
-
-/// A patch as written: what to do to which file, in order.
-#[derive(Debug)]
-pub(crate) struct Patch<'a> {
-    pub(crate) sections: Vec<Section<'a>>,
-}
-
-/// What to do to one file.
-#[derive(Debug)]
-pub(crate) struct Section<'a> {
-    /// As written.
-    pub(crate) path: &'a str,
-    pub(crate) action: Action<'a>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Action<'a> {
-    Add {
-        lines: Vec<&'a str>,
-        final_newline: bool,
-    },
-    Delete,
-    Update {
-        /// As written.
-        move_to: Option<&'a str>,
-        chunks: Vec<Chunk<'a>>,
-    },
-}
-
-/// One place of a file that changes, with what stands around it.
-#[derive(Debug, Default)]
-pub(crate) struct Chunk<'a> {
-    /// The line of the patch it starts on, counted from 1.
-    pub(crate) line: usize,
-    /// Lines that stand somewhere above it in the file, outermost first.
-    pub(crate) anchors: Vec<&'a str>,
-    /// The line of the file, counted from 1, where a unified diff's header puts it.
-    pub(crate) hint: Option<usize>,
-    pub(crate) lines: Vec<Line<'a>>,
-    /// How many lines at the end are bare empty ones: context, or just air between chunks.
-    pub(crate) air: usize,
-    /// It stands at the end of the file.
-    pub(crate) at_end: bool,
-    /// Whether the file then ends with a newline, where the patch says so.
-    pub(crate) final_newline: Option<bool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
-    Context(&'a str),
-    Remove(&'a str),
-    Add(&'a str),
-}
-
-impl<'a> Line<'a> {
-    /// The line as it stands in the file before the patch.
-    pub(crate) fn old(self) -> Option<&'a str> {
-        match self {
-            Self::Context(text) | Self::Remove(text) => Some(text),
-            Self::Add(_) => None,
-        }
-    }
-
-    /// The line as it stands in the file after the patch.
-    pub(crate) fn new(self) -> Option<&'a str> {
-        match self {
-            Self::Context(text) | Self::Add(text) => Some(text),
-            Self::Remove(_) => None,
-        }
-    }
-}
 
 /// Why a text is no patch. Lines are counted from 1, at the `*** Begin Patch`.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +40,9 @@ pub(crate) enum ParseError {
     Header { line: usize, found: String },
     #[error("patch line {line}: \"{header}\" is not followed by a path")]
     NoPath { line: usize, header: &'static str },
-    #[error("patch line {line}: in \"{ADD} {path}\" each line must start with \"+\", this one is \"{found}\"")]
+    #[error(
+        "patch line {line}: in \"{ADD} {path}\" each line must start with \"+\", this one is \"{found}\""
+    )]
     AddLine { line: usize, path: String, found: String },
     #[error(
         "patch line {line}: a line of an update starts with \" \" (context), \"-\" (removed), \"+\" (added) or \"@@\", \
@@ -118,7 +51,9 @@ pub(crate) enum ParseError {
     UpdateLine { line: usize, found: String },
     #[error("patch line {line}: \"{UPDATE} {path}\" has no changes")]
     EmptyUpdate { line: usize, path: String },
-    #[error("patch line {line}: the chunk has no lines; after \"@@ …\" come lines that start with \" \", \"-\" or \"+\"")]
+    #[error(
+        "patch line {line}: the chunk has no lines; after \"@@ …\" come lines that start with \" \", \"-\" or \"+\""
+    )]
     EmptyChunk { line: usize },
 }
 
@@ -206,7 +141,8 @@ impl<'a> Parser<'a> {
             } else if line.trim().is_empty() {
                 // A model that forgot the "+" of an empty line, or the end of the section.
                 let rest = &self.lines[self.at..];
-                if rest.iter().find(|line| !line.trim().is_empty()).is_some_and(|line| line.starts_with('+')) {
+                if rest.iter().find(|line| !line.trim().is_empty()).is_some_and(|line| line.starts_with('+'))
+                {
                     lines.push("");
                 }
             } else if line.trim().starts_with("*** ") {
@@ -278,7 +214,11 @@ impl<'a> Parser<'a> {
             }
             self.at += 1;
         }
-        if chunk.lines.len() == chunk.air { Err(ParseError::EmptyChunk { line: chunk.line }) } else { Ok(chunk) }
+        if chunk.lines.len() == chunk.air {
+            Err(ParseError::EmptyChunk { line: chunk.line })
+        } else {
+            Ok(chunk)
+        }
     }
 }
 
@@ -308,7 +248,8 @@ fn excerpt(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Line, parse};
+    use super::super::syntax::{Action, Line};
+    use super::parse;
 
     /// The patch in one line per section and chunk, or the error.
     fn outline(text: &str) -> String {
@@ -328,7 +269,12 @@ mod tests {
                     });
                     let lines: Vec<_> = lines.collect();
                     let (air, end, newline) = (chunk.air, chunk.at_end, chunk.final_newline);
-                    format!(" | {:?} {:?} {} air={air} end={end} nl={newline:?}", chunk.anchors, chunk.hint, lines.join(","))
+                    format!(
+                        " | {:?} {:?} {} air={air} end={end} nl={newline:?}",
+                        chunk.anchors,
+                        chunk.hint,
+                        lines.join(",")
+                    )
                 });
                 format!("U {} {move_to:?}{}", section.path, chunks.collect::<String>())
             }
@@ -352,16 +298,21 @@ mod tests {
 
     #[test]
     fn chunks() {
-        let u = |chunk: &str, expected: &str| check(&format!("*** Update File: a\n{chunk}"), &format!("U a None | {expected}"));
+        let u = |chunk: &str, expected: &str| {
+            check(&format!("*** Update File: a\n{chunk}"), &format!("U a None | {expected}"))
+        };
         u("-x\n+y", "[] None -x,+y air=0 end=false nl=None");
         u("@@\n x\n\n-y", "[] None =x,=,-y air=0 end=false nl=None");
-        u("@@ class A\n@@ def f\n+y\n\n", "[\"class A\", \"def f\"] None +y,= air=1 end=false nl=None");
+        u("@@ class A\n@@ def f\n+y\n", "[\"class A\", \"def f\"] None +y,= air=1 end=false nl=None");
         u("@@ -3,2 +3,3 @@ fn f() {\n x", "[] Some(3) =x air=0 end=false nl=None");
         u("@@ fn f() { @@\n x", "[\"fn f() {\"] None =x air=0 end=false nl=None");
         u("@@ \n+x\n*** End of File", "[] None +x air=0 end=true nl=None");
         u("-x\n\\ No newline at end of file\n+y", "[] None -x,+y air=0 end=false nl=Some(true)");
         u("-x\n+y\n\\ No newline at end of file", "[] None -x,+y air=0 end=false nl=Some(false)");
-        u("-*** Begin Patch\n+*** End Patch", "[] None -*** Begin Patch,+*** End Patch air=0 end=false nl=None");
+        u(
+            "-*** Begin Patch\n+*** End Patch",
+            "[] None -*** Begin Patch,+*** End Patch air=0 end=false nl=None",
+        );
     }
 
     #[test]
@@ -387,14 +338,35 @@ mod tests {
         };
         starts("", "the patch is empty");
         starts("*** Begin Patch\n*** End Patch", "the patch is empty");
-        starts("hello", "a patch starts with the line \"*** Begin Patch\", but this one starts with \"hello\"");
+        starts(
+            "hello",
+            "a patch starts with the line \"*** Begin Patch\", but this one starts with \"hello\"",
+        );
         starts("*** Begin Patch\n*** Delete File: a", "a patch ends with");
-        starts("*** Begin Patch\n*** Delete File: a\n*** End Patch\nmore", "patch line 4: there is text after");
+        starts(
+            "*** Begin Patch\n*** Delete File: a\n*** End Patch\nmore",
+            "patch line 4: there is text after",
+        );
         starts("*** Begin Patch\n*** Frob: a\n*** End Patch", "patch line 2: \"*** Frob: a\" starts no file");
-        starts("*** Begin Patch\n*** Add File: \n*** End Patch", "patch line 2: \"*** Add File:\" is not followed");
-        starts("*** Begin Patch\n*** Add File: a\nx\n*** End Patch", "patch line 3: in \"*** Add File: a\" each");
-        starts("*** Begin Patch\n*** Update File: a\n*** End Patch", "patch line 2: \"*** Update File: a\" has no");
-        starts("*** Begin Patch\n*** Update File: a\n@@\nx\n*** End Patch", "patch line 4: a line of an update");
-        starts("*** Begin Patch\n*** Update File: a\n@@ f\n*** End Patch", "patch line 3: the chunk has no lines");
+        starts(
+            "*** Begin Patch\n*** Add File: \n*** End Patch",
+            "patch line 2: \"*** Add File:\" is not followed",
+        );
+        starts(
+            "*** Begin Patch\n*** Add File: a\nx\n*** End Patch",
+            "patch line 3: in \"*** Add File: a\" each",
+        );
+        starts(
+            "*** Begin Patch\n*** Update File: a\n*** End Patch",
+            "patch line 2: \"*** Update File: a\" has no",
+        );
+        starts(
+            "*** Begin Patch\n*** Update File: a\n@@\nx\n*** End Patch",
+            "patch line 4: a line of an update",
+        );
+        starts(
+            "*** Begin Patch\n*** Update File: a\n@@ f\n*** End Patch",
+            "patch line 3: the chunk has no lines",
+        );
     }
 }

@@ -169,7 +169,10 @@ fn what_policy_denies_has_an_exit_code_of_its_own_and_names_the_setting() {
     std::fs::write(house.config(), &server).unwrap();
     let denied = house.run(&["tool", "call", "wiper__wipe"]);
     assert_eq!(denied.code, 3, "{denied:?}");
-    assert!(denied.stderr.contains("[mcp_servers.wiper]") && denied.stderr.contains("approval"), "{denied:?}");
+    assert!(
+        denied.stderr.contains("[mcp_servers.wiper]") && denied.stderr.contains("approval"),
+        "{denied:?}"
+    );
     std::fs::write(house.config(), format!("{server}approval = \"auto\"\n")).unwrap();
     let allowed = house.run(&["tool", "call", "wiper__wipe"]);
     assert_eq!((allowed.code, allowed.stdout.as_str()), (0, "wiped\n"), "{allowed:?}");

@@ -23,7 +23,8 @@ async fn null_input_is_at_its_end_at_once() {
 
 #[tokio::test]
 async fn piped_input_arrives() {
-    let mut child = spawn(&Policy::ReadOnly, Command { input: Input::Pipe, ..program("cat", &[]) }).await.unwrap();
+    let mut child =
+        spawn(&Policy::ReadOnly, Command { input: Input::Pipe, ..program("cat", &[]) }).await.unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"through the pipe").await.unwrap();
     drop(stdin);
@@ -62,10 +63,11 @@ async fn exit_codes_and_signals_come_through() {
 
 #[tokio::test]
 async fn signals_and_limits_are_as_for_a_fresh_login() {
-    // Rust ignores SIGPIPE, and the spawner blocks everything: the command must see neither. The line of ignored
-    // signals is that of the program itself; a shell would already show its own.
+    // Rust ignores SIGPIPE, and the spawner blocks everything: the command must see neither. The line of
+    // ignored signals is that of the program itself; a shell would already show its own.
     let wanted = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n";
-    let (_, text) = run(&Policy::FullAccess, program("grep", &["-E", "Sig(Blk|Ign)", "/proc/self/status"])).await;
+    let (_, text) =
+        run(&Policy::FullAccess, program("grep", &["-E", "Sig(Blk|Ign)", "/proc/self/status"])).await;
     assert_eq!(text, wanted);
     assert_eq!(run(&Policy::FullAccess, sh("ulimit -c")).await.1, "0\n");
     // Of its own session: no terminal of ours is its controlling one.
@@ -78,7 +80,10 @@ async fn signals_and_limits_are_as_for_a_fresh_login() {
 async fn a_missing_program_is_named_with_the_path_searched() {
     for policy in [Policy::FullAccess, Policy::ReadOnly] {
         let text = refusal(&policy, program("no-such-program", &[])).await;
-        assert_eq!(text, "no-such-program was not found (PATH is /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)");
+        assert_eq!(
+            text,
+            "no-such-program was not found (PATH is /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)"
+        );
         let text = refusal(&policy, program("/no/such/program", &[])).await;
         assert_eq!(text, "/no/such/program does not exist");
         let text = refusal(&policy, program("", &[])).await;
@@ -93,7 +98,10 @@ async fn the_current_directory_is_not_searched() {
     for path in [".", "", ".:", "bin/../."] {
         let mut command = within(dir.path(), program("planted", &[]));
         command.env = vec![("PATH".into(), path.into())];
-        assert!(refusal(&Policy::FullAccess, command).await.starts_with("planted was not found"), "PATH={path}");
+        assert!(
+            refusal(&Policy::FullAccess, command).await.starts_with("planted was not found"),
+            "PATH={path}"
+        );
     }
     let named = within(dir.path(), program("./planted", &[]));
     assert_eq!(run(&Policy::ReadOnly, named).await.1, "planted\n");
@@ -121,9 +129,19 @@ async fn a_file_without_permission_or_format_is_not_executable() {
 #[tokio::test]
 async fn a_missing_working_directory_or_root_is_named() {
     let text = refusal(&Policy::FullAccess, within("/no/such/dir".as_ref(), sh("true"))).await;
-    assert_eq!(text, "the working directory /no/such/dir can not be entered: No such file or directory (os error 2)");
+    assert_eq!(
+        text,
+        "the working directory /no/such/dir can not be entered: No such file or directory (os error 2)"
+    );
     let text = refusal(&writable("/no/such/root"), sh("true")).await;
     assert!(text.starts_with("the writable root /no/such/root can not be opened: No such file"), "{text}");
+    let text = refusal(&Policy::FullAccess, within("tmp".as_ref(), sh("true"))).await;
+    assert_eq!(text, "the working directory tmp can not be entered: it is not an absolute path");
+    let text = refusal(&writable("tmp"), sh("true")).await;
+    assert!(
+        text.starts_with("the writable root tmp can not be opened: it is not an absolute path"),
+        "{text}"
+    );
     let text = refusal(&writable("/etc/passwd"), sh("true")).await;
     assert!(text.starts_with("the writable root /etc/passwd can not be opened: Not a directory"), "{text}");
 }
@@ -133,7 +151,10 @@ async fn what_can_not_be_passed_is_named_but_not_shown() {
     let text = refusal(&Policy::FullAccess, program("true", &["fine", "sec\0ret"])).await;
     assert_eq!(text, "argument 2 contains a zero byte, which can not be passed to a program");
     let text = refusal(&Policy::FullAccess, with("TOKEN", "sec\0ret", sh("true"))).await;
-    assert_eq!(text, "the environment variable TOKEN contains a zero byte, which can not be passed to a program");
+    assert_eq!(
+        text,
+        "the environment variable TOKEN contains a zero byte, which can not be passed to a program"
+    );
     let text = refusal(&Policy::FullAccess, with("A=B", "c", sh("true"))).await;
     assert!(text.contains("A=B"), "{text}");
 }

@@ -29,7 +29,8 @@ async fn ordinary_writes_in_the_workspace() {
 
 #[tokio::test]
 async fn harmless_devices() {
-    let script = "set -e; echo x > /dev/null; head -c 4 /dev/urandom | wc -c; head -c 2 /dev/zero | wc -c; echo y > /dev/stdout; \
+    let script = "set -e; echo x > /dev/null; head -c 4 /dev/urandom | wc -c; \
+                  head -c 2 /dev/zero | wc -c; echo y > /dev/stdout; \
                   echo z > /dev/full || echo full";
     let text = shell(script).await;
     assert!(text.starts_with("4\n2\ny\n") && text.ends_with("full\n"), "{text}");
@@ -38,7 +39,8 @@ async fn harmless_devices() {
 
 #[tokio::test]
 async fn pipes_jobs_and_here_documents() {
-    let script = "set -e; yes | head -n 3 | sort | uniq -c | tr -d ' '; (sleep 0 & wait); cat <<EOF\nhere\nEOF";
+    let script =
+        "set -e; yes | head -n 3 | sort | uniq -c | tr -d ' '; (sleep 0 & wait); cat <<EOF\nhere\nEOF";
     assert_eq!(shell(script).await, "3y\nhere\n");
     let process_substitution = program("bash", &["-c", "cat <(echo one) <(echo two)"]);
     assert_eq!(works(Network::Off, process_substitution).await, "one\ntwo\n");
@@ -85,7 +87,8 @@ import fcntl, mmap, os, sqlite3, tempfile
 fd = os.memfd_create('m'); os.ftruncate(fd, 9); mmap.mmap(fd, 9)[0:1] = b'x'
 f = open('lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); fcntl.lockf(f, fcntl.LOCK_EX)
 mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-d = sqlite3.connect('db'); d.execute('pragma journal_mode=wal'); d.execute('create table t(x)'); d.execute('insert into t values(1)'); d.commit()
+d = sqlite3.connect('db'); d.execute('pragma journal_mode=wal')
+d.execute('create table t(x)'); d.execute('insert into t values(1)'); d.commit()
 print(d.execute('select * from t').fetchall(), tempfile.TemporaryFile(dir='.').write(b'x'))
 ";
     assert_eq!(python(script).await, "[(1,)] 1\n");
@@ -96,10 +99,13 @@ async fn git_works() {
     if std::process::Command::new("git").arg("--version").output().is_err() {
         return; // not part of this crate's needs
     }
-    let script = "set -e; git init -q -b main .; git config user.email a@b; git config user.name n; echo 1 > f; git add f; \
-                  git commit -qm one; git checkout -qb side; echo 2 > g; git add g; git commit -qm two; git checkout -q main; \
-                  echo 3 > h; git add h; git commit -qm three; git rebase -q main side; git gc -q; git worktree add -q wt main; \
-                  git log --format=%s side";
+    let script = "set -e
+git init -q -b main .; git config user.email a@b; git config user.name n
+echo 1 > f; git add f; git commit -qm one
+git checkout -qb side; echo 2 > g; git add g; git commit -qm two
+git checkout -q main; echo 3 > h; git add h; git commit -qm three
+git rebase -q main side; git gc -q; git worktree add -q wt main
+git log --format=%s side";
     assert_eq!(shell(script).await, "two\nthree\none\n");
 }
 

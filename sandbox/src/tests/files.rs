@@ -112,7 +112,9 @@ fn a_root_may_go_by_another_name() {
     let tree = tree();
     let alias = tree.root.parent().unwrap().join("alias");
     symlink(&tree.root, &alias).unwrap();
-    for (root, path) in [(&alias, tree.root.join("sub")), (&tree.root, alias.join("sub")), (&alias, alias.join("sub"))] {
+    for (root, path) in
+        [(&alias, tree.root.join("sub")), (&tree.root, alias.join("sub")), (&alias, alias.join("sub"))]
+    {
         assert_eq!(verdict(&writable(root).open_dir_for_write(&path, false)), "ok", "{root:?} {path:?}");
     }
 }
@@ -239,7 +241,8 @@ fn full_access_writes_anywhere_and_read_only_nowhere() {
 
 #[test]
 fn a_refusal_says_what_would_allow_it() {
-    let refusal = |policy: &Policy| policy.open_dir_for_write(Path::new("/etc"), false).unwrap_err().to_string();
+    let refusal =
+        |policy: &Policy| policy.open_dir_for_write(Path::new("/etc"), false).unwrap_err().to_string();
     assert_eq!(
         refusal(&Policy::ReadOnly),
         "/etc may not be written: nothing is writable (sandbox_mode is read-only); \

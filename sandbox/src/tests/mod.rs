@@ -65,8 +65,13 @@ async fn refusal(policy: &Policy, command: Command) -> String {
     spawn(policy, command).await.expect_err("refused").to_string()
 }
 
-/// Starts a command under a plan from which something was taken away: how the suite knows that each layer counts.
-async fn spawn_weakened(policy: &Policy, command: Command, weaken: fn(&mut Plan)) -> Result<Child, SpawnError> {
+/// Starts a command under a plan from which something was taken away: how the suite knows that each layer
+/// counts.
+async fn spawn_weakened(
+    policy: &Policy,
+    command: Command,
+    weaken: fn(&mut Plan),
+) -> Result<Child, SpawnError> {
     let (mut plan, pipes, search) = plan::plan(policy, command)?;
     weaken(&mut plan);
     spawn::run(plan, pipes, search).await

@@ -1,0 +1,15 @@
+class A:
+    def f(self):
+        return 1
+
+    def g(self):
+        return 2
+
+class B:
+    """B."""
+
+    def f(self):
+        return 1
+
+    def g(self):
+        return 2

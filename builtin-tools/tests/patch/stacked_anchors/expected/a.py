@@ -1,0 +1,13 @@
+class A:
+    def f(self):
+        return 1
+
+    def g(self):
+        return 2
+
+class B:
+    def f(self):
+        return 3
+
+    def g(self):
+        return 2

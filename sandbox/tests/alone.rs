@@ -1,0 +1,217 @@
+//! What needs a process to itself: the test starts its own program again, and that runs the case alone.
+//!
+//! Most of them take something away from themselves with a system call filter before they first ask for a
+//! sandbox: where the kernel does not do its part, nothing runs.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+use std::{
+    collections::BTreeMap, env, future::Future, io::Write, os::unix::process::ExitStatusExt, path::Path,
+    process::Stdio,
+};
+
+use sandbox::{Command, Exit, Input, Network, Output, Policy, probe, spawn};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+
+/// Whether this is the process that runs the case.
+fn is_alone() -> bool {
+    env::var_os("ALONE").is_some()
+}
+
+fn again(test: &str) -> std::process::Command {
+    let mut again = std::process::Command::new(env::current_exe().unwrap());
+    again.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("ALONE", "1");
+    again
+}
+
+/// Runs `case` alone in a process.
+fn alone(test: &str, case: impl Future<Output = ()>) {
+    if is_alone() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(case);
+    }
+    let output = again(test).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// From here on, in this thread and those it starts, `call` answers with `errno`.
+fn take_away(call: i64, errno: i32) {
+    let action = SeccompAction::Errno(errno as u32);
+    let arch = env::consts::ARCH.try_into().unwrap();
+    let rules = BTreeMap::from([(call, Vec::new())]);
+    let filter: BpfProgram =
+        SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();
+    apply_filter(&filter).unwrap();
+}
+
+fn touch(file: &Path) -> Command {
+    Command {
+        program: "touch".into(),
+        args: vec![file.into()],
+        cwd: "/".into(),
+        env: Vec::new(),
+        input: Input::Null,
+        output: Output::Merged,
+    }
+}
+
+/// The message with which a sandboxed command is refused, having done nothing; without a sandbox it runs.
+async fn refused() -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    let policy = Policy::WorkspaceWrite { writable_roots: vec![dir.path().to_owned()], network: Network::On };
+    let message = spawn(&policy, touch(&file)).await.expect_err("refused").to_string();
+    assert!(!file.exists());
+    assert_eq!(spawn(&Policy::FullAccess, touch(&file)).await.unwrap().wait().await.unwrap(), Exit::Code(0));
+    assert!(file.exists());
+    message
+}
+
+const HINT: &str = "use a kernel from 6.2 on with landlock and seccomp, or run without a sandbox with \
+                    sandbox_mode = \"danger-full-access\"";
+
+#[test]
+fn without_landlock() {
+    alone("without_landlock", async {
+        take_away(libc::SYS_landlock_create_ruleset, libc::ENOSYS);
+        let expected =
+            format!("the sandbox can not be enforced here: landlock is not in this kernel; {HINT}");
+        assert_eq!(refused().await, expected);
+        assert!(!probe().confines());
+    });
+}
+
+#[test]
+fn with_landlock_off_at_boot() {
+    alone("with_landlock_off_at_boot", async {
+        take_away(libc::SYS_landlock_create_ruleset, libc::EOPNOTSUPP);
+        assert!(refused().await.contains("landlock was switched off when this kernel was booted"));
+    });
+}
+
+#[test]
+fn when_the_child_can_not_enter_the_domain() {
+    alone("when_the_child_can_not_enter_the_domain", async {
+        take_away(libc::SYS_landlock_restrict_self, libc::E2BIG);
+        assert_eq!(
+            refused().await,
+            "failed to enter the landlock domain (at most 16 can be nested): Argument list too long (os error 7)"
+        );
+    });
+}
+
+#[test]
+fn when_the_child_can_not_drop_its_capabilities() {
+    alone("when_the_child_can_not_drop_its_capabilities", async {
+        take_away(libc::SYS_capset, libc::EPERM);
+        assert_eq!(refused().await, "failed to drop capabilities: Operation not permitted (os error 1)");
+    });
+}
+
+#[test]
+fn when_rules_can_not_be_added() {
+    alone("when_rules_can_not_be_added", async {
+        take_away(libc::SYS_landlock_add_rule, libc::EINVAL);
+        let message = refused().await;
+        assert!(message.starts_with("failed to build the landlock ruleset: "), "{message}");
+    });
+}
+
+#[test]
+fn a_keyring_that_can_not_be_had_is_no_reason() {
+    alone("a_keyring_that_can_not_be_had_is_no_reason", async {
+        take_away(libc::SYS_keyctl, libc::ENOSYS);
+        let command = Command { args: Vec::new(), program: "true".into(), ..touch(Path::new("")) };
+        assert!(spawn(&Policy::ReadOnly, command).await.unwrap().wait().await.unwrap().success());
+    });
+}
+
+#[test]
+fn a_sandbox_inside_a_sandbox() {
+    const TEST: &str = "a_sandbox_inside_a_sandbox";
+    let dir = tempfile::tempdir().unwrap();
+    let inside = env::var_os("ROOT").is_some();
+    let root = env::var_os("ROOT").map_or_else(|| dir.path().to_owned(), Into::into);
+    let policy = Policy::WorkspaceWrite { writable_roots: vec![root.clone()], network: Network::Off };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if inside {
+        // The outer one answers clone3 with ENOSYS and keyctl with EPERM; the inner one must do with that.
+        let done = async { spawn(&policy, touch(&root.join("inner"))).await.unwrap().wait().await };
+        assert_eq!(runtime.block_on(done).unwrap(), Exit::Code(0));
+        return;
+    }
+    let again = Command {
+        program: env::current_exe().unwrap().into(),
+        args: ["--exact", TEST].map(Into::into).into(),
+        env: vec![("ROOT".into(), root.clone().into()), ("TMPDIR".into(), root.clone().into())],
+        ..touch(Path::new(""))
+    };
+    let done = async { spawn(&policy, again).await.unwrap().wait().await };
+    assert_eq!(runtime.block_on(done).unwrap(), Exit::Code(0));
+    assert!(root.join("inner").exists());
+}
+
+#[test]
+fn an_ignored_sigchld_does_not_lose_the_exit_code() {
+    const TEST: &str = "an_ignored_sigchld_does_not_lose_the_exit_code";
+    if !is_alone() {
+        // What a process ignores, the ones that it starts ignore too.
+        let again = format!("trap '' CHLD; ALONE=1 exec \"$0\" --exact {TEST} --test-threads=1");
+        let status =
+            std::process::Command::new("bash").args(["-c", &again]).arg(env::current_exe().unwrap()).status();
+        assert!(status.expect("bash").success());
+        return;
+    }
+    alone(TEST, async {
+        let missing =
+            Command { args: vec!["/no/such/file".into()], program: "cat".into(), ..touch(Path::new("")) };
+        assert_eq!(spawn(&Policy::ReadOnly, missing).await.unwrap().wait().await.unwrap(), Exit::Code(1));
+    });
+}
+
+#[test]
+fn inherited_streams_are_those_of_this_process() {
+    const TEST: &str = "inherited_streams_are_those_of_this_process";
+    if !is_alone() {
+        let mut again = again(TEST).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        again.stdin.take().unwrap().write_all(b"what was typed\n").unwrap();
+        let output = again.wait_with_output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("what was typed\n"));
+        return;
+    }
+    alone(TEST, async {
+        let cat = Command { args: Vec::new(), program: "cat".into(), ..touch(Path::new("")) };
+        let cat = Command { input: Input::Inherit, output: Output::Inherit, ..cat };
+        assert!(spawn(&Policy::ReadOnly, cat).await.unwrap().wait().await.unwrap().success());
+    });
+}
+
+#[test]
+fn a_command_does_not_outlive_a_process_that_is_killed() {
+    const TEST: &str = "a_command_does_not_outlive_a_process_that_is_killed";
+    if !is_alone() {
+        // Its output ends when all who could write to it have ended: the command too.
+        let output = again(TEST).output().unwrap();
+        assert_eq!(output.status.signal(), Some(libc::SIGKILL));
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("survived"));
+        return;
+    }
+    alone(TEST, async {
+        let survivor = "import time; time.sleep(20); print('survived')";
+        let args = ["-c", survivor].map(Into::into).into();
+        let command =
+            Command { args, program: "python3".into(), output: Output::Inherit, ..touch(Path::new("")) };
+        let _child = spawn(&Policy::ReadOnly, command).await.unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+    });
+}
