@@ -353,7 +353,8 @@ fn read_folder(folder: &Path, path: &str, sources: &mut Vec<Source>) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{path}/{name}");
         // What tests read as data is not ours to judge.
-        let data = path.ends_with("/node_modules") || path.contains("/tests/data");
+        let data =
+            ["/node_modules", "/tests/data", "/tests/patch"].iter().any(|folder| path.ends_with(folder));
         if entry.path().is_dir() && !data {
             read_folder(&entry.path(), &path, sources);
         } else if name.ends_with(".rs") {
