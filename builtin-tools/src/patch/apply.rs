@@ -171,10 +171,15 @@ impl Workspace<'_> {
 
     fn delete(&mut self, given: &str) -> Result<(), PatchError> {
         let index = self.enter(given)?;
-        match self.changes[index].after.take() {
-            Some(_) => Ok(()),
-            None => Err(PatchError::Missing { path: self.name(&self.changes[index].path) }),
+        if self.changes[index].after.take().is_none() {
+            return Err(PatchError::Missing { path: self.name(&self.changes[index].path) });
         }
+        // What was moved here first is gone where it came from.
+        let origin = self.changes[index].moved_from.take();
+        for change in self.changes.iter_mut().filter(|change| Some(&change.path) == origin.as_ref()) {
+            change.moved_away = false;
+        }
+        Ok(())
     }
 
     fn update(&mut self, given: &str, move_to: Option<&str>, chunks: &[Chunk<'_>]) -> Result<(), PatchError> {
@@ -194,8 +199,11 @@ impl Workspace<'_> {
             source.moved_away = true;
             let (mode, origin) =
                 (source.mode, source.moved_from.take().unwrap_or_else(|| source.path.clone()));
-            self.changes[to].mode = mode;
-            self.changes[to].moved_from = Some(origin);
+            let target = &mut self.changes[to];
+            target.mode = mode;
+            // It may come back to where it started.
+            target.moved_away &= target.path != origin;
+            target.moved_from = (target.path != origin).then_some(origin);
         }
         self.changes[to].after = Some(bytes);
         Ok(())

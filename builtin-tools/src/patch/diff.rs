@@ -22,13 +22,14 @@ pub(crate) struct FileDiff {
     pub(crate) removed: usize,
 }
 
-/// The diff from `before` to `after`, `None` being no file. The names are paths without `a/` and `b/`.
+/// The diff from `before` to `after`, `None` being no file, with the paths that the file has before and after.
 pub(crate) fn file_diff(
-    old_name: &str,
-    new_name: &str,
+    old_path: &str,
+    new_path: &str,
     before: Option<&[u8]>,
     after: Option<&[u8]>,
 ) -> FileDiff {
+    let (old_name, new_name) = (old_path.trim_start_matches('/'), new_path.trim_start_matches('/'));
     let (old, new) = (lines(before), lines(after));
     let ops = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(Instant::now() + TIME));
     let count = |part: fn(&DiffOp) -> usize| {

@@ -1,6 +1,6 @@
 //! `apply_patch`: edits files, all of a patch or nothing of it.
 //!
-//! The way of a patch: [`parse`] reads the text, [`apply`] computes in memory what it makes of the files ([`locate`]
+//! The way of a patch: [`parse`] reads the text, [`mod@apply`] computes in memory what it makes of the files ([`locate`]
 //! finds the place of each chunk, [`document`] takes files apart and puts them together), [`commit`] writes it, and
 //! [`diff`] shows it to the user.
 
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::apply::PatchError;
 use self::apply::{Change, Original};
 use self::commit::Disk;
+use self::diff::FileDiff;
 use crate::call::{Answer, Call};
 use crate::context::Context;
 use crate::effects::Effects;
@@ -136,48 +137,51 @@ fn apply_blocking(
     Ok(applied)
 }
 
+/// What the changes amount to, for those who look at them afterwards.
 fn describe(cwd: &Path, changes: &[Change]) -> Applied {
     let (mut files, mut diff) = (Vec::new(), String::new());
-    for change in changes {
-        if change.moved_away && change.after.is_none() || change.before.is_none() && change.after.is_none() {
+    for change in changes.iter().filter(|change| change.after.is_some() || change.before.is_some()) {
+        let moved = moved_here(changes, change);
+        if change.after.is_none() && change.moved_away {
+            // It is told of where it went to.
             continue;
         }
         let path = paths::display(cwd, &change.path);
-        let origin = change.moved_from.as_ref().filter(|_| change.after.is_some());
-        let source = origin.map(|origin| paths::display(cwd, origin));
-        if let (Some(lost @ Original::File { .. }), Some(_), false) =
-            (&change.before, origin, change.moved_away)
-        {
-            let name = path.trim_start_matches('/');
-            diff.push_str(&diff::file_diff(name, name, Some(lost.bytes()), None).text);
-        }
-        let before = match origin {
-            Some(origin) => {
-                changes.iter().find(|change| change.path == *origin).and_then(|change| change.before.as_ref())
-            }
-            None => change.before.as_ref(),
+        let (old_path, before) = match moved {
+            Some((origin, content)) => (paths::display(cwd, origin), Some(content)),
+            None => (path.clone(), change.before.as_ref()),
         };
-        let kind = match (&source, &before, &change.after) {
-            (Some(_), _, _) => Kind::Move,
+        if let (Some(_), Some(lost), false) = (moved, &change.before, change.moved_away) {
+            add(&mut diff, diff::file_diff(&path, &path, Some(lost.bytes()), None));
+        }
+        let before = before.map(Original::bytes);
+        let file = diff::file_diff(&old_path, &path, before, change.after.as_deref());
+        let kind = match (moved, before, &change.after) {
+            (Some(_), ..) => Kind::Move,
             (_, None, _) => Kind::Add,
             (_, _, None) => Kind::Delete,
             _ => Kind::Update,
         };
-        let old_name = source.as_ref().unwrap_or(&path);
-        let (old, new) = (old_name.trim_start_matches('/'), path.trim_start_matches('/'));
-        let file = diff::file_diff(old, new, before.map(|before| before.bytes()), change.after.as_deref());
-        if diff.len() <= diff::LONGEST {
-            diff.push_str(&file.text);
-        }
-        let (added, removed) = (file.added, file.removed);
-        files.push(match source {
-            Some(source) => FileSummary { path: source, kind, moved_to: Some(path), added, removed },
-            None => FileSummary { path, kind, moved_to: None, added, removed },
-        });
+        let moved_to = moved.map(|_| path);
+        files.push(FileSummary { path: old_path, kind, moved_to, added: file.added, removed: file.removed });
+        add(&mut diff, file);
     }
     diff::limit(&mut diff);
     files.sort_by_key(|file| file.kind);
     Applied { files, diff }
+}
+
+/// The file whose content came to this path, and what it was.
+fn moved_here<'a>(changes: &'a [Change], change: &'a Change) -> Option<(&'a Path, &'a Original)> {
+    let origin = change.moved_from.as_ref().filter(|_| change.after.is_some())?;
+    let before = changes.iter().find(|change| change.path == *origin)?.before.as_ref()?;
+    Some((origin, before))
+}
+
+fn add(diff: &mut String, file: FileDiff) {
+    if diff.len() <= diff::LONGEST {
+        diff.push_str(&file.text);
+    }
 }
 
 impl Applied {

@@ -30,8 +30,9 @@ pub(crate) const NAME: &str = "shell";
 /// Another name that models use for an argument.
 pub(crate) const ALIASES: [(&str, &str); 1] = [("timeout", "timeout_ms")];
 
-const DESCRIPTION: &str =
-    "Run a command in the sandbox, without standard input. Output that is too long is cut in the middle.";
+const DESCRIPTION: &str = "\
+Run a command in the sandbox, without standard input. What it leaves running ends with it. Output that is too long is \
+cut in the middle.";
 
 /// What reads a script, and what does where the first is not installed.
 const BASH: &str = "bash";

@@ -125,6 +125,28 @@ async fn the_result_tells_model_user_program_and_host() {
     assert_eq!(effects(&result), json!({"type": "patch", "files": files, "diff": diff}));
 }
 
+/// What becomes of files that a patch names more than once is told as it is in the end.
+#[tokio::test]
+async fn the_result_tells_what_it_comes_to() {
+    let check = async |sections: &str, expected: &str| {
+        let tools = Tools::new().await;
+        tools.write("a", "a\n").write("b", "b\n");
+        let result = apply(&tools, sections).await;
+        assert_eq!(
+            text(&result).replace('\n', "|"),
+            format!("Success. Updated the following files:|{expected}")
+        );
+        effects(&result)["diff"].as_str().unwrap().to_owned()
+    };
+    check("*** Add File: x\n+1\n*** Update File: x\n*** Move to: y", "A y").await;
+    check("*** Update File: a\n*** Move to: y\n*** Delete File: y", "D a").await;
+    check("*** Update File: a\n*** Move to: y\n*** Update File: y\n*** Move to: a\n@@\n-a\n+c", "M a").await;
+    check("*** Delete File: a\n*** Add File: a\n+c", "M a").await;
+    let diff = check("*** Update File: a\n*** Move to: b", "M a -> b").await;
+    // The content that is lost is shown.
+    assert!(diff.starts_with("--- a/b\n+++ /dev/null\n@@ -1 +0,0 @@\n-b\ndiff --git a/a b/b\n"), "{diff}");
+}
+
 #[tokio::test]
 async fn the_argument_has_another_name_too() {
     let tools = Tools::new().await;

@@ -137,7 +137,7 @@ async fn a_grandchild_that_holds_the_pipe_does_not_hold_the_call() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_answers_at_once_and_its_command_is_ended() {
+async fn a_cancelled_call_ends_its_command() {
     let tools = Tools::new().await;
     let command = Lifeline::new(&tools, "life");
     let call = tools.begin("shell", json!({"command": "exec 3>life; echo begun; sleep 1000"})).await;
