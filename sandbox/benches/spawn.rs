@@ -1,7 +1,6 @@
-//! What a sandbox costs: `/bin/true` under each policy, against a bare spawn of the standard library, in
-//! turns.
+//! What a sandbox costs: `/bin/true` under each policy, in turns with a bare spawn of the standard library.
 //!
-//! `cargo bench -p sandbox --bench spawn`. What a fork costs grows with the memory of the process, so there is some.
+//! `cargo bench -p sandbox --bench spawn`. What a fork costs grows with the memory of the process.
 
 #![cfg_attr(target_os = "linux", expect(clippy::print_stdout, reason = "a bench reports on its output"))]
 

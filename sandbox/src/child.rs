@@ -1,4 +1,5 @@
 //! A running command, as its owner holds it.
+#![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "the runtime wants a promise about the descriptor that it watches")]
 
 use std::{
@@ -70,8 +71,7 @@ impl Child {
     }
 
     /// Asks the whole group to leave, now, and kills what is left of it after `grace`. Returns at once; the
-    /// rest happens in the background, also if the child is dropped. [`wait`](Self::wait) still tells how it
-    /// ended.
+    /// rest happens in the background, also if the child is dropped. [`wait`](Self::wait) goes on to work.
     pub fn terminate(&mut self, grace: Duration) {
         self.signal(Signal::Terminate);
         let now = Instant::now();

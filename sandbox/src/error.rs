@@ -88,8 +88,7 @@ pub enum SpawnError {
         /// The directories that were searched; empty if the program was given as a path.
         path_searched: Vec<PathBuf>,
     },
-    /// The program is there but can not be executed: no permission, a directory, not a program for this
-    /// machine.
+    /// The program is there but can not be executed: no permission, a directory, a foreign format.
     #[error("{} can not be executed: {source}", program.display())]
     NotExecutable {
         /// As given.
@@ -111,8 +110,7 @@ pub enum SpawnError {
         /// What the system said.
         source: io::Error,
     },
-    /// A root that the policy makes writable can not be opened. A command is not run with fewer roots than it
-    /// was promised.
+    /// A root that the policy makes writable can not be opened. No command runs with less than was promised.
     #[error(
         "the writable root {} can not be opened: {source}; create it, or take it out of the writable roots",
         path.display()
@@ -124,12 +122,12 @@ pub enum SpawnError {
         source: io::Error,
     },
     /// The program, an argument or a variable can not be passed to a program at all.
-    #[error("{what} contains {character}, which can not be passed to a program")]
+    #[error("{what} can not be passed to a program: {why}")]
     Unpassable {
         /// Which one; never its value.
         what: String,
-        /// The offending character, in words.
-        character: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// This system can not enforce the policy, so the command was not run.
     #[error("the sandbox can not be enforced here: {what}; {hint}")]

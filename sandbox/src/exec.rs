@@ -4,6 +4,7 @@
 //! and in the child nobody will ever release it. So below [`Image::run`] nothing allocates, locks, or can
 //! panic; each step is one or a few system calls, and a step that fails sends its name and its `errno` up the
 //! report pipe and ends there.
+#![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "fork, exec and the calls between them have no safe form")]
 
 use std::{
@@ -83,8 +84,7 @@ pub(crate) fn block_signals() {
     }
 }
 
-/// Sends a signal (0: only asks) to the group that the process leads or led. Needs Linux 6.9, `EINVAL`
-/// before.
+/// Sends a signal (0: only asks) to the group that the process leads or led. `EINVAL` before Linux 6.9.
 pub(crate) fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
     const PIDFD_SIGNAL_PROCESS_GROUP: c_long = 1 << 2;
     let (fd, info) = (c_long::from(pidfd.as_raw_fd()), ptr::null::<libc::siginfo_t>());
@@ -112,8 +112,7 @@ pub(crate) fn fork(plan: &Plan, report: OwnedFd) -> io::Result<Process> {
         libc::syscall(libc::SYS_clone, flags, 0 as c_long, &raw mut pidfd, 0 as c_long, 0 as c_long)
     };
     if pid == 0 {
-        // SAFETY: this is the child, which has one thread; `image` borrows from `plan`, which outlives it
-        // here.
+        // SAFETY: this is the child, which has one thread; `plan`, which `image` points into, is alive.
         unsafe { image.run() }
     }
     let pid = c_int::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 0);
@@ -213,8 +212,7 @@ impl Image {
         }
     }
 
-    /// The thread that forked lives as long as its process. If that has ended already, the signal would never
-    /// come.
+    /// The thread that forked lives as long as its process. If that has ended by now, no signal would come.
     unsafe fn die_with_parent(&self) -> Result<(), Stage> {
         let ask = [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into(), 0, 0, 0];
         // SAFETY: plain numbers.
@@ -246,8 +244,7 @@ impl Image {
         Ok(())
     }
 
-    /// As `execvp` does: on to the next place if the program is not at this one, or is not ours to execute
-    /// there.
+    /// As `execvp` does: on to the next place if the program is not at this one, or may not be executed.
     unsafe fn execute(&self) -> Result<Infallible, Stage> {
         let mut why = libc::ENOENT;
         // SAFETY: all three are null-terminated arrays of strings that the plan owns.

@@ -4,6 +4,7 @@
 //! become a link to somewhere else. So the place is resolved once, by the kernel, beneath the descriptor of a
 //! writable root (`openat2` with `RESOLVE_BENEATH`), and everything after that happens relative to the
 //! directory that came of it.
+#![cfg(target_os = "linux")]
 
 use std::{
     ffi::{OsStr, OsString},
@@ -40,8 +41,7 @@ pub struct Dir {
 
 impl Policy {
     /// Opens the directory that holds, or is to hold, a file to be written. `create` makes it, and those
-    /// above it, if they are missing. Links on the way are followed as long as they stay beneath one writable
-    /// root.
+    /// above it, if they are missing. Links on the way are followed as long as they stay beneath one root.
     ///
     /// # Errors
     /// [`AccessError::OutsideWritableRoots`] if no writable root contains it, [`AccessError::Relative`],

@@ -4,6 +4,7 @@
 //! version promises and the kernel then refuses is an error, never a hole. Reading and executing are not
 //! handled, so they stay as they are. Device nodes are handled and never granted: with them a root user could
 //! make the disk itself.
+#![cfg(target_os = "linux")]
 
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -22,8 +23,7 @@ use crate::{
     policy::{Network, Policy},
 };
 
-/// The first version that keeps files outside from being emptied; below it, nothing is worth calling a
-/// sandbox.
+/// The first version that keeps files outside from being emptied; below it, there is no sandbox.
 pub(crate) const LEAST_ABI: i32 = 3;
 /// The first version that knows TCP ports.
 pub(crate) const TCP_ABI: i32 = 4;

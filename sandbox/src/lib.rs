@@ -14,32 +14,22 @@
 #[cfg(not(unix))]
 compile_error!("codex needs a Unix system; on Windows, use WSL 2");
 
-mod command;
-mod error;
-mod policy;
-
-#[cfg(target_os = "linux")]
 mod child;
-#[cfg(not(target_os = "linux"))]
+mod command;
 mod elsewhere;
-#[cfg(target_os = "linux")]
+mod error;
 mod exec;
-#[cfg(target_os = "linux")]
 mod files;
-#[cfg(target_os = "linux")]
 mod landlock;
-#[cfg(target_os = "linux")]
 mod plan;
-#[cfg(target_os = "linux")]
+mod policy;
 mod probe;
-#[cfg(target_os = "linux")]
 mod process;
-#[cfg(target_os = "linux")]
 mod seccomp;
-#[cfg(target_os = "linux")]
 mod spawn;
-#[cfg(target_os = "linux")]
 mod spawner;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(target_os = "linux"))]
 pub use crate::elsewhere::{Child, Dir, Enforcement, probe, spawn};
@@ -55,7 +45,3 @@ pub use crate::{
     error::{AccessError, SpawnError, Stage},
     policy::{Network, Policy},
 };
-
-#[cfg(test)]
-#[cfg(target_os = "linux")]
-mod tests;

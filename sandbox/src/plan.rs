@@ -1,5 +1,6 @@
 //! From a policy and a command to everything that the child will do, prepared: after the fork there is no
 //! memory to be had and no lock to be taken, so nothing is left to be worked out there.
+#![cfg(target_os = "linux")]
 
 use std::{
     ffi::{CString, OsStr, OsString},
@@ -106,9 +107,11 @@ fn arguments(command: &Command) -> Result<Vec<CString>, SpawnError> {
 fn environment(env: &[(OsString, OsString)]) -> Result<Vec<CString>, SpawnError> {
     let mut entries = Vec::with_capacity(env.len());
     for (name, value) in env {
-        let what = || format!("the environment variable {}", name.display());
-        if name.is_empty() || name.as_bytes().contains(&b'=') {
-            return Err(SpawnError::Unpassable { what: what(), character: "no name, or '=' in its name" });
+        // What stands behind an '=' is a value, even if someone called it a name.
+        let shown = name.as_bytes().split(|&byte| byte == b'=').next().unwrap_or_default();
+        let what = || format!("the environment variable {}", OsStr::from_bytes(shown).display());
+        if name.is_empty() || shown.len() < name.len() {
+            return Err(SpawnError::Unpassable { what: what(), why: "its name is empty or contains '='" });
         }
         let mut entry = OsString::with_capacity(name.len() + value.len() + 2);
         entry.push(name);
@@ -121,7 +124,7 @@ fn environment(env: &[(OsString, OsString)]) -> Result<Vec<CString>, SpawnError>
 
 fn passable(what: &str, text: OsString) -> Result<CString, SpawnError> {
     CString::new(text.into_vec())
-        .map_err(|_| SpawnError::Unpassable { what: what.to_owned(), character: "a zero byte" })
+        .map_err(|_| SpawnError::Unpassable { what: what.to_owned(), why: "it contains a zero byte" })
 }
 
 fn connect(command: &Command) -> io::Result<([Option<OwnedFd>; 3], Pipes)> {

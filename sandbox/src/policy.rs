@@ -64,8 +64,7 @@ impl Policy {
         }
     }
 
-    /// Opens a regular file for reading; links are followed. Never waits for a writer as opening a FIFO
-    /// would.
+    /// Opens a regular file for reading; links are followed. Never waits for a writer, as a FIFO would.
     ///
     /// # Errors
     /// [`AccessError::NotRegular`] for directories, FIFOs, sockets and devices, [`AccessError::Relative`],
@@ -75,8 +74,7 @@ impl Policy {
             return Err(AccessError::Relative { path: path.to_owned() });
         }
         let io = |source| AccessError::Io { path: path.to_owned(), source };
-        // O_NONBLOCK stays set: it means nothing to a file on disk, and makes /proc/kmsg and its like answer
-        // at once.
+        // O_NONBLOCK stays set: it means nothing to a file on disk, and /proc/kmsg answers at once with it.
         let file =
             File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
                 |source| match source.raw_os_error() {

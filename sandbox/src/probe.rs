@@ -1,4 +1,5 @@
 //! What this kernel can enforce, asked of the kernel itself and not of its version number.
+#![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "two questions to the kernel that have no safe form")]
 
 use std::{fmt, io, ptr, sync::OnceLock};

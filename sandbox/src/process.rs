@@ -2,8 +2,8 @@
 //!
 //! The group is named by a number, and numbers are used again. That is harmless while its leader exists, dead
 //! or alive: so [`Process::exit`] looks at a dead leader without reaping it, and the one who reaps is the one
-//! who is done with the group. After that only the pidfd names it, which newer kernels accept for a whole
-//! group.
+//! who is done with the group. After that only the pidfd names it, and newer kernels take it for a whole group.
+#![cfg(target_os = "linux")]
 
 use std::{
     io,
@@ -136,8 +136,7 @@ fn number(signal: Signal) -> rustix::process::Signal {
     }
 }
 
-/// The owner of a process. Dropped before it was [released](Self::release), it kills what is left of the
-/// group.
+/// The owner of a process. Dropped before it was [released](Self::release), it kills the group.
 #[derive(Debug)]
 pub(crate) struct Owner {
     process: Arc<Process>,

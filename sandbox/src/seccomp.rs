@@ -5,6 +5,7 @@
 //! numbers: a socket's family and type, yes; the address behind a pointer, no. So sockets are judged when
 //! they are made, and those whose address travels with each message (`sendmsg` on a Unix datagram socket,
 //! which reaches the journal and any daemon) are not made at all.
+#![cfg(target_os = "linux")]
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -110,8 +111,7 @@ const REFUSED: &[c_long] = &[
 const REFUSED_OFFLINE: &[c_long] =
     &[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
 
-/// Flags of `clone` that make a namespace: inside one, a command is root over kernel code that it can not
-/// reach else.
+/// Flags of `clone` that make a namespace: as root of one, a command reaches more of the kernel.
 const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
@@ -197,8 +197,7 @@ fn sockets(network: Network) -> Result<Vec<SeccompRule>, BackendError> {
         // Unix sockets can be made, though not connected: programs that try are told so where they expect it.
         Network::Off => unconnected_unix_sockets(),
         // `connect` can not be judged by the family of its address, so with it open no Unix socket is made
-        // that could be connected to docker or D-Bus. Netlink is what programs ask for the machine's
-        // addresses.
+        // that could be connected to docker or D-Bus. Netlink tells programs the machine's addresses.
         Network::On => {
             let [inet, inet6, netlink] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(number);
             Ok(vec![

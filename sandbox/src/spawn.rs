@@ -1,4 +1,5 @@
 //! From a policy and a command to a running child.
+#![cfg(target_os = "linux")]
 
 use std::io;
 

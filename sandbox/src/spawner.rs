@@ -4,12 +4,13 @@
 //! is the *thread* that forked: a worker of an async runtime may end at any time, this thread lives as long
 //! as the process. It forks with all signals blocked, so that no handler of this process ever runs in a
 //! half-made child.
+#![cfg(target_os = "linux")]
 
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         mpsc::{self, Receiver, Sender, TryRecvError},
     },
     thread,
@@ -45,7 +46,6 @@ enum Request {
     Bury(Burial),
 }
 
-#[derive(Clone)]
 struct Spawner {
     requests: Sender<Request>,
     bell: Arc<OwnedFd>,
@@ -77,10 +77,17 @@ fn failed(stage: Stage) -> impl Fn(io::Error) -> SpawnError {
 }
 
 fn spawner() -> io::Result<&'static Spawner> {
-    static SPAWNER: OnceLock<Result<Spawner, i32>> = OnceLock::new();
-    let started =
-        SPAWNER.get_or_init(|| Spawner::new().map_err(|e| e.raw_os_error().unwrap_or(libc::EAGAIN)));
-    started.as_ref().map_err(|errno| io::Error::from_raw_os_error(*errno))
+    static SPAWNER: OnceLock<Spawner> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(spawner) = SPAWNER.get() {
+        return Ok(spawner);
+    }
+    // One at a time, and a failure is not kept: when there are threads to be had again, this works again.
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    match SPAWNER.get() {
+        Some(spawner) => Ok(spawner),
+        None => Spawner::new().map(|spawner| SPAWNER.get_or_init(|| spawner)),
+    }
 }
 
 impl Spawner {

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use libc::{c_long, sock_filter};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch};
 
-/// The newest system call that has been looked at (`file_setattr`). Newer ones have the same numbers
-/// everywhere.
+/// The newest system call that has been looked at (`file_setattr`). Newer numbers are universal.
 pub(super) const NEWEST_KNOWN: u32 = 469;
 
 /// This processor, as the kernel names it: its ELF machine, 64 bits, little-endian.

@@ -1,5 +1,4 @@
-//! What the filters answer, call by call, without asking a kernel: its interpreter is small enough to be had
-//! here.
+//! What the filters answer, call by call, without asking a kernel: its interpreter is small enough.
 
 use super::{
     REFUSED, REFUSED_OFFLINE, filter,

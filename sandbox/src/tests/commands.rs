@@ -149,14 +149,17 @@ async fn a_missing_working_directory_or_root_is_named() {
 #[tokio::test]
 async fn what_can_not_be_passed_is_named_but_not_shown() {
     let text = refusal(&Policy::FullAccess, program("true", &["fine", "sec\0ret"])).await;
-    assert_eq!(text, "argument 2 contains a zero byte, which can not be passed to a program");
+    assert_eq!(text, "argument 2 can not be passed to a program: it contains a zero byte");
     let text = refusal(&Policy::FullAccess, with("TOKEN", "sec\0ret", sh("true"))).await;
     assert_eq!(
         text,
-        "the environment variable TOKEN contains a zero byte, which can not be passed to a program"
+        "the environment variable TOKEN can not be passed to a program: it contains a zero byte"
     );
-    let text = refusal(&Policy::FullAccess, with("A=B", "c", sh("true"))).await;
-    assert!(text.contains("A=B"), "{text}");
+    let text = refusal(&Policy::FullAccess, with("TOKEN=secret", "", sh("true"))).await;
+    assert_eq!(
+        text,
+        "the environment variable TOKEN can not be passed to a program: its name is empty or contains '='"
+    );
 }
 
 #[test]

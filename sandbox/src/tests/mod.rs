@@ -1,4 +1,5 @@
 //! The dialect of this crate's tests: a command line in, how it ended and what it printed out.
+#![cfg(target_os = "linux")]
 
 mod commands;
 mod compatibility;
@@ -65,8 +66,7 @@ async fn refusal(policy: &Policy, command: Command) -> String {
     spawn(policy, command).await.expect_err("refused").to_string()
 }
 
-/// Starts a command under a plan from which something was taken away: how the suite knows that each layer
-/// counts.
+/// Starts a command under a plan from which something was taken away: so each layer is seen to count.
 async fn spawn_weakened(
     policy: &Policy,
     command: Command,

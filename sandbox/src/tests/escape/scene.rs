@@ -192,8 +192,7 @@ impl Drop for Scene {
     }
 }
 
-/// A process outside, with a secret in its environment. It blocks SIGUSR1, so that one sent to it stays to be
-/// seen.
+/// A process outside, with a secret in its environment. It blocks SIGUSR1, so that one stays pending.
 fn victim() -> std::process::Child {
     let script = "import signal, sys\n\
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})\n\
