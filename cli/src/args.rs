@@ -54,6 +54,12 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Whether any was given.
+    pub(crate) fn is_set(&self) -> bool {
+        let texts = [&self.profile, &self.sandbox, &self.model, &self.approval];
+        !self.config.is_empty() || self.cd.is_some() || self.oss || texts.iter().any(|text| text.is_some())
+    }
+
     /// The part that settings are made of.
     pub(crate) fn flags(&self) -> Flags {
         Flags {

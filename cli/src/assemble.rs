@@ -115,7 +115,7 @@ fn spec(table: ServerTable, resolver: &Resolver) -> ServerSpec {
         enabled: table.enabled,
         startup_timeout: table.startup_timeout,
         tool_timeout: table.tool_timeout,
-        approved: table.approved,
+        approval: table.approval,
     }
 }
 

@@ -10,6 +10,7 @@ mod logging;
 mod model;
 mod out;
 mod resolve;
+mod secrets;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,12 @@ pub fn run() -> ExitCode {
         }
     };
     logging::start();
-    dispatch(arguments).into()
+    let exit = dispatch(arguments);
+    if exit == Exit::Done && out::lost() {
+        out::error("stdout could not be written");
+        return Exit::Failed.into();
+    }
+    exit.into()
 }
 
 fn dispatch(arguments: Arguments) -> Exit {
@@ -39,6 +45,10 @@ fn dispatch(arguments: Arguments) -> Exit {
         Some(Command::McpServer(options)) => command::mcp_server::run(&global, &options),
         Some(Command::Exec(options)) => command::exec::run(&global, options),
         Some(Command::Tool { verb }) => command::tool::run(&global, verb),
+        Some(Command::Demo) if global.is_set() => {
+            out::error("`codex demo` takes no settings: it brings its own");
+            Exit::Usage
+        }
         Some(Command::Demo) => command::demo::run(),
         Some(Command::Mcp { verb }) => command::mcp::run(&global, verb),
         None => other(&arguments.prompt),

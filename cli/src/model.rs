@@ -8,6 +8,7 @@ use providers::cassette::{Normaliser, Recorder, Redactor, Replay};
 use providers::{Credentials, ProviderSettings, Secret, WireApi};
 
 use crate::config::{ConfigError, Provider};
+use crate::secrets::Secrets;
 
 /// A cassette for this run.
 #[derive(Clone, Debug)]
@@ -23,12 +24,17 @@ pub(crate) enum Tape {
 /// Makes providers, one for each set of settings.
 pub(crate) struct Models {
     tape: Option<Tape>,
+    secrets: Secrets,
     made: Shared,
 }
 
 impl Models {
-    pub(crate) fn new(tape: Option<Tape>) -> Self {
-        Self { tape, made: Shared::default() }
+    pub(crate) fn new(tape: Option<Tape>, secrets: Secrets) -> Self {
+        Self { tape, secrets, made: Shared::default() }
+    }
+
+    fn redactor(&self) -> Redactor {
+        Redactor::new(self.secrets.values().iter().cloned().map(Secret::new))
     }
 
     /// The provider for these settings, in front of it the cassette of this run.
@@ -41,7 +47,7 @@ impl Models {
         let normaliser = || Normaliser::new(variable_paths(cwd));
         let replay = |path: &Path| -> Result<Arc<dyn providers::Provider>, ConfigError> {
             let tape = Replay::open(path, normaliser()).map_err(|error| failed(&error))?;
-            Ok(Arc::new(tape.with_redactor(redactor(settings))))
+            Ok(Arc::new(tape.with_redactor(self.redactor())))
         };
         match &self.tape {
             Some(Tape::Replay(path)) => shared(&self.made, "tape", || replay(path)),
@@ -59,7 +65,7 @@ impl Models {
             }),
             Some(Tape::Record(path)) => shared(&self.made, "tape", || {
                 let inner = connect(settings)?;
-                let recorder = Recorder::new(inner, path, normaliser(), redactor(settings))
+                let recorder = Recorder::new(inner, path, normaliser(), self.redactor())
                     .map_err(|error| failed(&error))?;
                 Ok(Arc::new(recorder))
             }),
@@ -95,20 +101,6 @@ fn variable_paths(cwd: &Path) -> Vec<(String, String)> {
         }
     }
     paths
-}
-
-/// Everything in our environment that looks like a secret, and all that the configuration sends as a header.
-fn redactor(settings: &Provider) -> Redactor {
-    let named = std::env::vars().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value);
-    let headers = settings.http_headers.values().cloned();
-    // A short value is no secret, and taking it out would tear up ordinary words.
-    Redactor::new(named.chain(headers).filter(|value| value.len() >= 6).map(Secret::new))
-}
-
-/// Whether a variable's name says that its value is a secret.
-pub(crate) fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["KEY", "SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
 }
 
 fn connect(provider: &Provider) -> Result<Arc<dyn providers::Provider>, ConfigError> {
@@ -167,7 +159,7 @@ fn proxy(url: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String>
 
 #[cfg(test)]
 mod tests {
-    use super::{names_a_secret, proxy};
+    use super::proxy;
 
     #[test]
     fn the_usual_variables_name_the_proxy() {
@@ -178,16 +170,6 @@ mod tests {
         assert_eq!(proxy("https://api.example/v1", both).as_deref(), Some("http://p:1"));
         for url in ["http://api.example/v1", "https://localhost:8000/v1", "https://llm.corp.example"] {
             assert_eq!(proxy(url, both), None, "{url}");
-        }
-    }
-
-    #[test]
-    fn variables_that_hold_secrets_are_known_by_their_names() {
-        for name in ["OPENAI_API_KEY", "github_token", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY"] {
-            assert!(names_a_secret(name), "{name}");
-        }
-        for name in ["PATH", "HOME", "LANG"] {
-            assert!(!names_a_secret(name), "{name}");
         }
     }
 }

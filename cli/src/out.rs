@@ -1,11 +1,23 @@
 //! What people and scripts read. A reader that goes away (`| head -1`) is no error and no panic.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Something for stdout was lost.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// A line on stdout.
 pub(crate) fn line(text: impl AsRef<str>) {
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{}", text.as_ref());
+    let written = writeln!(stdout, "{}", text.as_ref()).and_then(|()| stdout.flush());
+    if written.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
+        LOST.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a line for stdout could not be written, to a full disk for one.
+pub(crate) fn lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// A line on stderr.

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::error::{HostError, SettingsError};
 use crate::servers::{InProcess, Pool, ServerSpec, ToolContext, Toolset};
 use crate::settings::{Overrides, Settings, ThreadSettings, Timing};
-use crate::thread::{self, Thread, ThreadId, Transcript};
+use crate::thread::{self, Remembered, Thread, ThreadId, Transcript};
 
 /// Where the host keeps what outlives it.
 #[derive(Clone, Debug)]
@@ -41,7 +42,8 @@ struct Inner {
     in_process: Vec<InProcess>,
     pool: Arc<Pool>,
     places: Places,
-    threads: Mutex<HashMap<ThreadId, Thread>>,
+    /// Those that are open, and some that were.
+    threads: Mutex<HashMap<ThreadId, Remembered>>,
     /// Held while a thread is loaded from its record, so that it is loaded once.
     loading: AsyncMutex<()>,
 }
@@ -67,8 +69,8 @@ impl Host {
     pub fn open(&self, overrides: &Overrides) -> Result<Thread, HostError> {
         let settings = self.0.settings.resolve(overrides)?;
         let toolset = self.toolset_for(&settings);
-        let thread = thread::open(&self.0.places.sessions, settings, toolset, None)?;
-        self.threads().insert(thread.id(), thread.clone());
+        let thread = thread::open(&self.0.places.sessions, settings, overrides, toolset)?;
+        self.remember(&thread);
         Ok(thread)
     }
 
@@ -80,36 +82,40 @@ impl Host {
     pub async fn resume(&self, id: &str) -> Result<Thread, HostError> {
         let id: ThreadId = id.parse()?;
         let _loading = self.0.loading.lock().await;
-        if let Some(open) = self.threads().get(&id).filter(|thread| thread.is_open()) {
-            return Ok(open.clone());
+        let known = self.threads().get(&id).map(|known| (known.open(), known.gone().clone()));
+        match known {
+            Some((Some(open), _)) => return Ok(open),
+            // Its driver is on its way out and lets go of the record.
+            Some((None, gone)) => gone.cancelled().await,
+            None => {}
         }
         let sessions = self.0.places.sessions.clone();
-        let found = tokio::task::spawn_blocking(move || {
-            let Some(path) = thread::find(&sessions, id) else {
-                return Err(HostError::UnknownThread { id: id.to_string(), searched: sessions });
-            };
-            let transcript = thread::read_transcript(&path);
-            transcript.map(|t| (path.clone(), t)).map_err(|source| HostError::Record { path, source })
-        })
-        .await;
-        let (path, transcript) = found.map_err(|_| HostError::Stopped { id: id.to_string() })??;
-        if !transcript.own {
-            return Err(HostError::Foreign { id: id.to_string(), path });
-        }
+        let taken = tokio::task::spawn_blocking(move || thread::take(&sessions, id)).await;
+        let (rollout, transcript) = taken.map_err(|_| HostError::Stopped { id: id.to_string() })??;
         let settings = self.resumed_settings(&transcript)?;
         let toolset = self.toolset_for(&settings);
-        let thread = thread::open(&self.0.places.sessions, settings, toolset, Some((&path, transcript)))?;
-        self.threads().insert(id, thread.clone());
+        let thread = thread::start(id, rollout, transcript, settings, toolset);
+        self.remember(&thread);
         Ok(thread)
     }
 
-    /// A thread goes on with its own folder, model and sandbox; a sandbox above today's ceiling is not had back.
+    /// A thread goes on with what it was opened with; a sandbox above today's ceiling is not had back.
     fn resumed_settings(&self, transcript: &Transcript) -> Result<ThreadSettings, SettingsError> {
+        let mut config = transcript.config.clone();
+        // The mode that it ran with is on record by itself.
+        config.remove("sandbox_mode");
+        if let Some(provider) = &transcript.provider {
+            config.insert("model_provider".to_owned(), provider.as_str().into());
+        }
         let mut overrides = Overrides {
-            cwd: transcript.cwd.clone(),
             model: transcript.model.clone(),
+            profile: transcript.profile.clone(),
+            cwd: transcript.cwd.clone(),
+            approval_policy: transcript.approval.clone(),
             sandbox: transcript.sandbox.clone(),
-            ..Overrides::default()
+            config,
+            base_instructions: transcript.base_instructions.clone(),
+            developer_instructions: transcript.developer_instructions.clone(),
         };
         self.0.settings.resolve(&overrides).or_else(|_| {
             overrides.sandbox = None;
@@ -126,10 +132,28 @@ impl Host {
         Ok(self.toolset_for(&settings))
     }
 
-    /// Ends the external servers and waits for their processes, at most so long. Turns are interrupted by whoever
-    /// attached to them.
-    pub async fn shut_down(&self, most: std::time::Duration) {
-        self.0.pool.shut_down(most).await;
+    /// Interrupts every turn that is running and waits until their ends are on record, at most so long.
+    pub async fn interrupt_all(&self, most: Duration) {
+        let open: Vec<Thread> = self.threads().values().filter_map(Remembered::open).collect();
+        let stopped = futures::future::join_all(open.iter().map(Thread::stop));
+        if tokio::time::timeout(most, stopped).await.is_err() {
+            tracing::warn!("some turns did not end within {most:?}");
+        }
+    }
+
+    /// Interrupts every turn, then ends the external servers and waits for their processes: in all at most so
+    /// long, except that servers always have the 300 ms after which they are killed.
+    pub async fn shut_down(&self, most: Duration) {
+        let begun = Instant::now();
+        self.interrupt_all(most).await;
+        self.0.pool.shut_down(most.saturating_sub(begun.elapsed()).max(Pool::LAST_GRACE)).await;
+    }
+
+    /// Remembers an open thread, and forgets those that are gone.
+    fn remember(&self, thread: &Thread) {
+        let mut threads = self.threads();
+        threads.retain(|_, known| !known.gone().is_cancelled());
+        threads.insert(thread.id(), thread.remember());
     }
 
     fn toolset_for(&self, settings: &ThreadSettings) -> Arc<Toolset> {
@@ -137,11 +161,12 @@ impl Host {
             cwd: settings.cwd.clone(),
             policy: settings.policy.clone(),
             env: settings.env.clone(),
+            approval: settings.approval,
         };
         Arc::new(Toolset::new(context, &self.0.in_process, Arc::clone(&self.0.pool)))
     }
 
-    fn threads(&self) -> std::sync::MutexGuard<'_, HashMap<ThreadId, Thread>> {
+    fn threads(&self) -> std::sync::MutexGuard<'_, HashMap<ThreadId, Remembered>> {
         self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ mod settings;
 mod thread;
 mod turn;
 
-pub use approval::{ApprovalPolicy, Verdict};
+pub use approval::{ApprovalPolicy, ToolApproval, Verdict};
 pub use error::{CallError, ErrorCode, HostError, SettingsError};
 pub use event::{Event, Record, TurnOutcome};
 pub use host::{Host, HostParts, Places};

@@ -47,6 +47,8 @@ pub struct Overrides {
 pub struct ThreadSettings {
     /// The model's name, as its provider knows it.
     pub model: String,
+    /// The key of the provider in the configuration.
+    pub provider_id: String,
     /// Where the model is asked.
     pub provider: Arc<dyn Provider>,
     /// The working directory, absolute.

@@ -1,6 +1,7 @@
 //! Turns from a prompt to their end: what the model is sent, what is on record, how they are stopped.
 
 mod house;
+mod threads;
 
 use house::{House, outcome, shell_server};
 use mcp_host::{ErrorCode, Event, Overrides, TurnOutcome, read_transcript};
@@ -118,6 +119,9 @@ async fn a_prompt_during_a_turn_steers_it() {
     assert!(steered.steered && steered.turn_id == turn.turn_id);
     thread.interrupt(&turn.turn_id).await;
     assert_eq!(outcome(&mut steered).await, TurnOutcome::Interrupted);
+    let record = read_transcript(thread.record().unwrap()).unwrap();
+    let said = record.items.last().and_then(providers::Item::text);
+    assert_eq!(said.as_deref(), Some("and this"), "what was accepted is on record although the turn ended");
 }
 
 #[tokio::test]
@@ -128,14 +132,14 @@ async fn a_thread_goes_on_from_its_record_after_a_restart() {
     let mut turn = thread.submit("begin".to_owned()).await.unwrap();
     outcome(&mut turn).await;
     let busy = read_transcript(thread.record().unwrap()).unwrap();
-    drop((thread, turn));
+    drop(turn);
 
     // While the first process lives, nobody else writes to its record.
     let first = house.host.clone();
     house.restarted();
     let refused = house.host.resume(&id).await.unwrap_err().to_string();
     assert!(refused.contains("open in another process"), "{refused}");
-    drop(first);
+    drop((first, thread));
     let resumed = loop {
         // Its driver ends on its own once nobody holds the thread.
         match house.host.resume(&id).await {

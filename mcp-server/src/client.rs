@@ -1,27 +1,25 @@
 //! The client that the screens of this house use: any other MCP client could do what it does.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+mod tap;
 
-use mcp_host::{Event, Link, Record};
+use std::sync::Arc;
+
+use mcp_host::{Link, Record};
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientCapabilities,
-    ClientConfig, ClientRequest, CustomNotification, Implementation, JsonObject, ListToolsResult,
-    ProgressNotificationParam, ServerResult,
+    ClientConfig, ClientRequest, Implementation, JsonObject, ListToolsResult, ProgressNotificationParam,
+    ServerResult,
 };
 use rmcp::service::{
     ClientCacheConfig, NotificationContext, PeerRequestOptions, RunningService, ServiceError,
 };
+use rmcp::transport::IntoTransport;
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
-use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{EVENT_METHOD, EVENTS_CAPABILITY};
-
-/// How long events may trail behind the result of their call.
-const TRAILING: Duration = Duration::from_secs(1);
+use crate::api::EVENTS_CAPABILITY;
+use tap::{Tap, Watcher};
 
 /// A connection to a server of ours.
 pub struct ServerClient {
@@ -48,29 +46,7 @@ pub enum Answer {
 
 #[derive(Clone, Default)]
 struct Handler {
-    routes: Arc<Mutex<HashMap<String, Route>>>,
     tools_changed: Arc<Notify>,
-}
-
-/// Events of one call on their way to whoever follows it. They may arrive before the call is known here.
-struct Route {
-    sender: mpsc::UnboundedSender<Record>,
-    receiver: Option<mpsc::UnboundedReceiver<Record>>,
-}
-
-impl Handler {
-    fn route<T>(&self, request_id: &str, with: impl FnOnce(&mut Route) -> T) -> T {
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let route = routes.entry(request_id.to_owned()).or_insert_with(|| {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            Route { sender, receiver: Some(receiver) }
-        });
-        with(route)
-    }
-
-    fn end(&self, request_id: &str) {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner).remove(request_id);
-    }
 }
 
 impl ClientHandler for Handler {
@@ -79,22 +55,6 @@ impl ClientHandler for Handler {
         capabilities.experimental =
             Some([(EVENTS_CAPABILITY.to_owned(), JsonObject::new())].into_iter().collect());
         ClientConfig::new(capabilities, Implementation::new("codex", env!("CARGO_PKG_VERSION")))
-    }
-
-    async fn on_custom_notification(
-        &self,
-        notification: CustomNotification,
-        _: NotificationContext<RoleClient>,
-    ) {
-        if notification.method != EVENT_METHOD {
-            return;
-        }
-        let Some(params) = notification.params else { return };
-        let Some(id) = params.pointer("/_meta/requestId").map(Value::to_string) else { return };
-        match serde_json::from_value::<Record>(params) {
-            Ok(record) => self.route(&id, |route| drop(route.sender.send(record))),
-            Err(error) => tracing::warn!("an event that cannot be read: {error}"),
-        }
     }
 
     async fn on_progress(&self, _: ProgressNotificationParam, _: NotificationContext<RoleClient>) {}
@@ -106,7 +66,10 @@ impl ClientHandler for Handler {
 
 impl ServerClient {
     pub(crate) async fn connect(link: Link) -> Result<Self, String> {
-        let service = Handler::default().serve(link).await.map_err(|error| error.to_string())?;
+        let service = Handler::default()
+            .serve(Tap::new(link.into_transport()))
+            .await
+            .map_err(|error| error.to_string())?;
         service.peer().set_response_cache_config(ClientCacheConfig::disabled()).await;
         Ok(Self { service })
     }
@@ -134,39 +97,32 @@ impl ServerClient {
     ) -> Answer {
         let peer = self.service.peer();
         let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let (watcher, mut events) = mpsc::unbounded_channel();
+        let mut request = CallToolRequest::new(params);
+        request.extensions.insert(Watcher(watcher));
+        let request = ClientRequest::CallToolRequest(request);
         let handle = match peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
             Ok(handle) => handle,
             Err(error) => return answer(Err(error)),
         };
         let id = handle.id.clone();
-        let route = json!(id).to_string();
-        let handler = self.service.service();
-        let receiver = handler.route(&route, |route| route.receiver.take());
-        let mut events = InOrder::new(receiver);
         let mut response = std::pin::pin!(handle.await_response());
         let outcome = loop {
             tokio::select! {
                 biased;
-                record = events.next() => watch(&record),
-                outcome = &mut response => break answer(outcome),
                 () = cancel.cancelled() => {
                     let params = CancelledNotificationParam::new(Some(id), Some("interrupted".to_owned()));
                     let _ = peer.notify_cancelled(params).await;
                     break Answer::Cancelled;
                 }
+                Some(record) = events.recv() => watch(&record),
+                outcome = &mut response => break answer(outcome),
             }
         };
-        // The library may hand over the response before the notifications in front of it.
-        if events.begun() {
-            let rest = async {
-                while !events.ended() {
-                    watch(&events.next().await);
-                }
-            };
-            let _ = tokio::time::timeout(TRAILING, rest).await;
+        // What came in front of the response, or of the cancellation, is here by now; nothing else will come.
+        while let Ok(record) = events.try_recv() {
+            watch(&record);
         }
-        handler.end(&route);
         outcome
     }
 }
@@ -189,91 +145,127 @@ fn answer(outcome: Result<ServerResult, ServiceError>) -> Answer {
     }
 }
 
-/// Puts events back into the order of their `seq`: the library handles each notification in a task of its own.
-struct InOrder {
-    receiver: Option<mpsc::UnboundedReceiver<Record>>,
-    waiting: BTreeMap<u64, Record>,
-    next: Option<u64>,
-    ended: bool,
-}
-
-/// Events that may wait for one that is missing; beyond it the missing one is given up.
-const MAX_WAITING: usize = 8_192;
-
-impl InOrder {
-    fn new(receiver: Option<mpsc::UnboundedReceiver<Record>>) -> Self {
-        Self { receiver, waiting: BTreeMap::new(), next: None, ended: false }
-    }
-
-    fn begun(&self) -> bool {
-        self.next.is_some() || !self.waiting.is_empty()
-    }
-
-    fn ended(&self) -> bool {
-        self.ended
-    }
-
-    /// The next event; pending for ever when there is none. Cancel safe.
-    async fn next(&mut self) -> Record {
-        loop {
-            if let Some(record) = self.ready() {
-                self.ended |= matches!(record.event, Event::TurnEnded { .. });
-                return record;
-            }
-            match &mut self.receiver {
-                Some(receiver) => match receiver.recv().await {
-                    Some(record) => drop(self.waiting.insert(record.seq, record)),
-                    None => self.receiver = None,
-                },
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    fn ready(&mut self) -> Option<Record> {
-        let (seq, record) = self.waiting.first_key_value()?;
-        // A turn's first event tells where its numbers begin.
-        let first =
-            self.next.is_none() && matches!(record.event, Event::TurnStarted { .. } | Event::Steered { .. });
-        let due = self.next == Some(*seq) || first || self.waiting.len() > MAX_WAITING;
-        if !due {
-            return None;
-        }
-        self.next = Some(seq + 1);
-        self.waiting.pop_first().map(|(_, record)| record)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::InOrder;
-    use mcp_host::{Event, Record, TurnOutcome};
-    use tokio::sync::mpsc;
+    use super::{Answer, ServerClient};
+    use crate::api::EVENT_METHOD;
+    use crate::fixture::{in_time, record};
+    use futures::channel::mpsc::{Receiver, Sender};
+    use futures::{SinkExt, StreamExt};
+    use mcp_host::{Event, Record, TurnOutcome, link};
+    use rmcp::model::{ClientJsonRpcMessage, JsonObject, ServerJsonRpcMessage};
+    use serde_json::{Value, json};
+    use tokio_util::sync::CancellationToken;
 
-    fn record(seq: u64, event: Event) -> Record {
-        Record { seq, thread_id: String::new(), turn_id: String::new(), event }
+    /// The server's end of a connection, in the hands of the test.
+    struct Server {
+        out: Sender<ServerJsonRpcMessage>,
+        input: Receiver<ClientJsonRpcMessage>,
+    }
+
+    impl Server {
+        async fn send(&mut self, message: Value) {
+            self.out.send(serde_json::from_value(message).unwrap()).await.unwrap();
+        }
+
+        /// The next message of that method.
+        async fn next(&mut self, method: &str) -> Value {
+            loop {
+                let message = json!(self.input.next().await.expect("the client is gone"));
+                if message["method"] == method {
+                    return message;
+                }
+            }
+        }
+
+        async fn event(&mut self, request: &Value, record: Record) {
+            let mut params = json!(record);
+            params["_meta"] = json!({"requestId": request["id"]});
+            self.send(json!({"jsonrpc": "2.0", "method": EVENT_METHOD, "params": params})).await;
+        }
+
+        async fn answer(&mut self, request: &Value) {
+            let result = json!({"content": [], "isError": false});
+            self.send(json!({"jsonrpc": "2.0", "id": request["id"], "result": result})).await;
+        }
+    }
+
+    async fn connected() -> (ServerClient, Server) {
+        let (client_end, (out, input)) = link();
+        let mut server = Server { out, input };
+        let shaking = async {
+            let hello = server.next("initialize").await;
+            let result = json!({
+                "protocolVersion": hello["params"]["protocolVersion"],
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "s", "version": "0"},
+            });
+            server.send(json!({"jsonrpc": "2.0", "id": hello["id"], "result": result})).await;
+        };
+        let (client, ()) = in_time(async { tokio::join!(ServerClient::connect(client_end), shaking) }).await;
+        (client.unwrap(), server)
+    }
+
+    fn delta(seq: u64) -> Record {
+        record(seq, "turn", Event::TextDelta { text: "x".to_owned() })
+    }
+
+    fn ended(seq: u64) -> Record {
+        record(seq, "turn", Event::TurnEnded { outcome: TurnOutcome::Completed { text: String::new() } })
+    }
+
+    /// What a watcher sees of a call in which the server sends these events, then the response.
+    async fn seen(records: Vec<Record>) -> Vec<u64> {
+        let (client, mut server) = connected().await;
+        let mut seen = Vec::new();
+        let never = CancellationToken::new();
+        let call = client.call("codex", JsonObject::new(), &never, |record| seen.push(record.seq));
+        let serving = async {
+            let request = server.next("tools/call").await;
+            for record in records {
+                server.event(&request, record).await;
+            }
+            server.answer(&request).await;
+        };
+        let (answer, ()) = in_time(async { tokio::join!(call, serving) }).await;
+        assert!(matches!(answer, Answer::Result(_)), "{answer:?}");
+        seen
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn events_come_in_the_order_of_the_server_and_before_the_answer() {
+        let records: Vec<Record> = (6..5_006).map(delta).chain([ended(5_006)]).collect();
+        assert_eq!(seen(records).await, (6..=5_006).collect::<Vec<u64>>());
     }
 
     #[tokio::test]
-    async fn events_come_out_in_the_order_of_their_numbers() {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let text = |text: &str| Event::TextDelta { text: text.to_owned() };
-        let started = Event::TurnStarted { prompt: String::new(), model: String::new() };
-        let ended = Event::TurnEnded { outcome: TurnOutcome::Interrupted };
-        for record in [
-            record(9, text("c")),
-            record(8, text("b")),
-            record(6, started),
-            record(10, ended),
-            record(7, text("a")),
-        ] {
-            sender.send(record).unwrap();
-        }
-        let mut events = InOrder::new(Some(receiver));
+    async fn after_a_gap_events_go_on_and_none_is_dropped_at_the_end() {
+        let records = vec![delta(1), delta(2), delta(900), delta(901), ended(902)];
+        assert_eq!(seen(records).await, [1, 2, 900, 901, 902]);
+    }
+
+    #[tokio::test]
+    async fn a_steering_reply_sees_events_whatever_its_first_one_is() {
+        let steered = record(41, "turn", Event::Steered { prompt: "more".to_owned() });
+        assert_eq!(seen(vec![delta(40), steered, delta(42)]).await, [40, 41, 42]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_call_ends_at_once_though_its_turn_has_not() {
+        let (client, mut server) = connected().await;
+        let cancel = CancellationToken::new();
         let mut seen = Vec::new();
-        while !events.ended() {
-            seen.push(events.next().await.seq);
-        }
-        assert_eq!(seen, [6, 7, 8, 9, 10]);
+        let begun = tokio::time::Instant::now();
+        let call = client.call("codex", JsonObject::new(), &cancel, |record| seen.push(record.seq));
+        let serving = async {
+            let request = server.next("tools/call").await;
+            server.event(&request, delta(1)).await;
+            cancel.cancel();
+            let cancelled = server.next("notifications/cancelled").await;
+            assert_eq!(cancelled["params"]["requestId"], request["id"]);
+        };
+        let (answer, ()) = tokio::join!(call, serving);
+        assert!(matches!(answer, Answer::Cancelled), "{answer:?}");
+        assert_eq!(begun.elapsed(), std::time::Duration::ZERO, "the clock only moves when all wait for it");
     }
 }

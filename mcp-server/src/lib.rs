@@ -7,6 +7,9 @@
 pub mod api;
 mod attach;
 mod client;
+mod direct;
+#[cfg(test)]
+mod fixture;
 mod publish;
 mod server;
 mod tools;

@@ -7,17 +7,16 @@ use futures::FutureExt;
 use mcp_host::{CallError, CallRequest, Host, Overrides, ServerState, Thread, Toolset};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
-    ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProgressNotificationParam, ResultType, ServerCapabilities, ServerConfig, SubscriptionFilter,
+    ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ResultType,
+    ServerCapabilities, ServerConfig, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::json;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::SERVERS_META;
-use crate::{attach, tools};
+use crate::{attach, direct, tools};
 
 /// Which tools a client sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,34 +155,19 @@ impl CodexServer {
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
-        // Both the client's cancellation and the end of the input end the call.
         let cancel = context.ct.child_token();
-        let token = context.meta.get_progress_token();
-        let (progress, mut updates) = mpsc::unbounded_channel::<ProgressNotificationParam>();
-        let wanted = token.is_some();
+        let to = context.meta.get_progress_token().map(|token| (context.peer.clone(), token));
+        let (progress, updates) = direct::progress();
         let call = self.0.toolset.call(CallRequest {
             name: request.name.to_string(),
             arguments: request.arguments.unwrap_or_default(),
             cancel: cancel.clone(),
-            progress: wanted.then(|| -> mcp_host::ProgressSink {
-                Arc::new(move |update| {
-                    let _ = progress.send(update.clone());
-                })
+            progress: to.is_some().then(|| -> mcp_host::ProgressSink {
+                // Progress is a courtesy: what a slow client has no room for is dropped.
+                Arc::new(move |update| drop(progress.try_send(update.clone())))
             }),
         });
-        tokio::pin!(call);
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut call => break outcome,
-                () = self.0.end_of_input.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
-                Some(mut update) = updates.recv(), if wanted => {
-                    if let Some(token) = &token {
-                        update.progress_token = token.clone();
-                        let _ = context.peer.notify_progress(update).await;
-                    }
-                }
-            }
-        };
+        let outcome = direct::run(call, updates, to, &cancel, &self.0.end_of_input).await;
         match outcome {
             Ok(result) => Ok(result),
             Err(CallError::Interrupted) => Ok(failed("interrupted".to_owned())),

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Read};
 
 use mcp_server::Answer;
-use mcp_server::api::{ErrorCode, Event, Record, TurnOutcome};
+use mcp_server::api::{ErrorCode, Event, Record};
 use rmcp::model::CallToolResult;
 use serde_json::Value;
 
-use super::{block_on, interrupted_by_ctrl_c, misconfigured};
+use super::{block_on, interrupted_by_signal, misconfigured};
 use crate::args::{Exec, Global};
 use crate::assemble::House;
 use crate::exit::Exit;
@@ -33,7 +33,10 @@ pub(crate) fn run(global: &Global, options: Exec) -> Exit {
     };
     let mut flags = global.flags();
     // Nobody is there to be asked.
-    flags.approval = Some("never".to_owned());
+    if flags.approval.replace("never".to_owned()).is_some_and(|asked| asked != "never") {
+        out::error("exec asks nobody: -a takes only `never` here");
+        return Exit::Usage;
+    }
     match House::build(flags, global.cd.clone(), tape) {
         Ok(house) => block_on(exec(house, prompt)),
         Err(error) => misconfigured(&error),
@@ -65,23 +68,15 @@ async fn exec(house: House, prompt: String) -> Exit {
         Ok(client) => client,
         Err(error) => return misconfigured(&error),
     };
-    let interrupt = interrupted_by_ctrl_c();
+    let interrupt = interrupted_by_signal();
     let arguments = [("prompt".to_owned(), Value::from(prompt))].into_iter().collect();
-    let mut code = None;
-    let answer = client
-        .call("codex", arguments, &interrupt, |record| {
-            show(record);
-            if let Event::TurnEnded { outcome: TurnOutcome::Failed { code: failed, .. } } = &record.event {
-                code = Some(*failed);
-            }
-        })
-        .await;
-    let exit = conclude(answer, code);
+    let answer = client.call("codex", arguments, &interrupt, show).await;
+    let exit = conclude(answer);
     house.host.shut_down(std::time::Duration::from_millis(300)).await;
     exit
 }
 
-fn conclude(answer: Answer, code: Option<ErrorCode>) -> Exit {
+fn conclude(answer: Answer) -> Exit {
     match answer {
         Answer::Result(result) if result.is_error != Some(true) => {
             out::line(text(&result));
@@ -89,7 +84,7 @@ fn conclude(answer: Answer, code: Option<ErrorCode>) -> Exit {
         }
         Answer::Result(result) => {
             out::error(text(&result));
-            code.map_or(Exit::Failed, Exit::from)
+            failure(&result).map_or(Exit::Failed, Exit::from)
         }
         Answer::Refused { message, .. } => {
             out::error(message);
@@ -106,6 +101,12 @@ fn conclude(answer: Answer, code: Option<ErrorCode>) -> Exit {
     }
 }
 
+/// The kind of failure that a result of the agent tells of.
+fn failure(result: &CallToolResult) -> Option<ErrorCode> {
+    let code = result.structured_content.as_ref()?.pointer("/error/code")?;
+    serde_json::from_value(code.clone()).ok()
+}
+
 /// The text of a result, for people.
 pub(crate) fn text(result: &CallToolResult) -> String {
     let texts: Vec<&str> =
@@ -117,10 +118,12 @@ pub(crate) fn text(result: &CallToolResult) -> String {
 fn show(record: &Record) {
     match &record.event {
         Event::TurnStarted { model, .. } => out::note(format!("thread {} · {model}", record.thread_id)),
-        Event::CallStarted { tool, arguments, .. } => out::note(format!("→ {tool} {}", summary(arguments))),
+        Event::CallStarted { tool, arguments, .. } => {
+            out::note(format!("→ {} {}", out::plain(tool), summary(arguments)))
+        }
         Event::CallFinished { tool, result, duration_ms, .. } => {
             let mark = if result.is_error == Some(true) { '✗' } else { '✓' };
-            out::note(format!("{mark} {tool}, {duration_ms} ms{}", indented(&text(result))));
+            out::note(format!("{mark} {}, {duration_ms} ms{}", out::plain(tool), indented(&text(result))));
         }
         Event::Notice { message } => out::note(format!("! {}", out::plain(message))),
         Event::TokenUsage { usage } => {

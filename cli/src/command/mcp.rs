@@ -47,9 +47,10 @@ fn add(name: &str, env: &[String], command: &[String]) -> Result<Exit, ConfigErr
         return Err(ConfigError::general("the command is missing: codex mcp add NAME -- COMMAND"));
     };
     let mut file = ConfigFile::open(Home::find()?.config_file())?;
-    file.set_server(name, program, arguments, &variables);
+    let replaced = file.set_server(name, program, arguments, &variables)?;
     file.save()?;
-    out::line(format!("Added MCP server '{name}'. Its tools: codex tool list"));
+    let done = if replaced { "Replaced the command of" } else { "Added" };
+    out::line(format!("{done} MCP server '{name}'. Its tools: codex tool list"));
     Ok(Exit::Done)
 }
 
@@ -141,6 +142,7 @@ fn shown(server: &ServerTable) -> Value {
         "env": env,
         "env_vars": server.env_vars,
         "cwd": server.cwd,
+        "approval": server.approval.name(),
         "startup_timeout_sec": server.startup_timeout.as_secs_f64(),
         "tool_timeout_sec": server.tool_timeout.as_secs_f64(),
     })

@@ -63,8 +63,14 @@ async fn serve(house: House, expose: Expose, input: File, output: File) -> Exit 
         }
     };
     let interrupted = end_on_signal(house.end.clone());
-    let exit = match server.serve(stdio).await {
-        Ok(running) => {
+    // Also before the handshake: a client that says nothing must not keep a signal waiting.
+    let served = tokio::select! {
+        served = server.serve(stdio) => Some(served),
+        () = house.end.cancelled() => None,
+    };
+    let exit = match served {
+        None => Exit::Done,
+        Some(Ok(running)) => {
             let ended = running.waiting();
             tokio::pin!(ended);
             tokio::select! {
@@ -74,7 +80,7 @@ async fn serve(house: House, expose: Expose, input: File, output: File) -> Exit 
             Exit::Done
         }
         // A client that leaves before it said anything is no error.
-        Err(error) => {
+        Some(Err(error)) => {
             tracing::debug!("ended before the handshake: {error}");
             Exit::Done
         }

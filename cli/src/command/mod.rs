@@ -34,17 +34,21 @@ fn misconfigured(error: &crate::config::ConfigError) -> Exit {
     Exit::Usage
 }
 
-/// A token that Ctrl-C cancels; a second Ctrl-C ends the program at once.
-fn interrupted_by_ctrl_c() -> CancellationToken {
+/// A token that Ctrl-C cancels, and TERM and HUP as well; a second signal ends the program at once.
+fn interrupted_by_signal() -> CancellationToken {
+    use tokio::signal::unix::{SignalKind, signal};
     let token = CancellationToken::new();
-    let cancelled = token.clone();
-    tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if cancelled.is_cancelled() {
-                std::process::exit(Exit::Interrupted.code().into());
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let Ok(mut signals) = signal(kind) else { continue };
+        let cancelled = token.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if cancelled.is_cancelled() {
+                    std::process::exit(Exit::Interrupted.code().into());
+                }
+                cancelled.cancel();
             }
-            cancelled.cancel();
-        }
-    });
+        });
+    }
     token
 }

@@ -8,7 +8,7 @@ use rmcp::model::{CallToolResult, JsonObject, ListToolsResult};
 use serde_json::{Value, json};
 
 use super::exec::text;
-use super::{block_on, interrupted_by_ctrl_c, misconfigured};
+use super::{block_on, interrupted_by_signal, misconfigured};
 use crate::args::{Global, Tool};
 use crate::assemble::House;
 use crate::exit::Exit;
@@ -121,7 +121,7 @@ fn missing(listed: &ListToolsResult) -> Vec<(String, Option<String>)> {
 }
 
 async fn call(client: &ServerClient, name: &str, arguments: JsonObject, json: bool) -> Exit {
-    let interrupt = interrupted_by_ctrl_c();
+    let interrupt = interrupted_by_signal();
     match client.call(name, arguments, &interrupt, |_| {}).await {
         Answer::Result(result) => {
             if json {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, value};
 
 use super::{ConfigError, Layers};
 
@@ -30,51 +30,64 @@ impl ConfigFile {
         Ok(Self { path, text, document })
     }
 
-    /// Adds a server, or replaces the one of that name.
+    /// Adds a server, or gives the one of that name another command; what else is set for it stays. Answers whether
+    /// there was one.
     pub(crate) fn set_server(
         &mut self,
         name: &str,
         command: &str,
         args: &[String],
         env: &[(String, String)],
-    ) {
-        let mut table = Table::new();
-        table["command"] = value(command);
-        if !args.is_empty() {
-            table["args"] = value(args.iter().map(String::as_str).collect::<Array>());
-        }
-        if !env.is_empty() {
-            table["env"] = value(env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<InlineTable>());
-        }
-        let blank = if self.text.trim().is_empty() { "" } else { "\n" };
-        table.decor_mut().set_prefix(blank);
+    ) -> Result<bool, ConfigError> {
+        let set = |table: &mut dyn TableLike| {
+            table.insert("command", value(command));
+            let _ = (table.remove("args"), table.remove("env"));
+            if !args.is_empty() {
+                table.insert("args", value(args.iter().map(String::as_str).collect::<Array>()));
+            }
+            if !env.is_empty() {
+                let env = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<InlineTable>();
+                table.insert("env", value(env));
+            }
+        };
         let servers = self.document.entry("mcp_servers").or_insert_with(|| {
             let mut servers = Table::new();
             servers.set_implicit(true);
             Item::Table(servers)
         });
-        if let Some(servers) = servers.as_table_like_mut() {
-            if let Some(old) = servers.get(name).and_then(Item::as_table) {
-                *table.decor_mut() = old.decor().clone();
-                table.set_position(old.position());
-            }
-            servers.insert(name, Item::Table(table));
+        let Some(servers) = servers.as_table_like_mut() else {
+            let problem = "`mcp_servers` is a value where the tables [mcp_servers.NAME] belong";
+            return Err(ConfigError::general(format!("{}: {problem}", self.path.display())));
+        };
+        if let Some(old) = servers.get_mut(name).and_then(Item::as_table_like_mut) {
+            set(old);
+            return Ok(true);
         }
+        let mut table = Table::new();
+        set(&mut table);
+        table.decor_mut().set_prefix(if self.text.trim().is_empty() { "" } else { "\n" });
+        servers.insert(name, Item::Table(table));
+        Ok(false)
     }
 
-    /// Removes a server; answers whether there was one.
+    /// Removes a server; answers whether there was one. Comments above its table are the person's and stay.
     pub(crate) fn remove_server(&mut self, name: &str) -> bool {
         let Some(servers) = self.document.get_mut("mcp_servers").and_then(Item::as_table_like_mut) else {
             return false;
         };
-        let removed = servers.remove(name).is_some();
-        if removed
-            && servers.is_empty()
-            && self.document.get("mcp_servers").and_then(Item::as_table).is_some_and(Table::is_implicit)
-        {
+        let Some(removed) = servers.remove(name) else { return false };
+        let implicit =
+            |item: &Item| item.as_table().is_some_and(|table| table.is_implicit() && table.is_empty());
+        if self.document.get("mcp_servers").is_some_and(implicit) {
             self.document.remove("mcp_servers");
         }
-        removed
+        let above = removed.as_table().and_then(|table| table.decor().prefix()?.as_str());
+        if let Some(above) = above.filter(|above| above.contains('#')) {
+            let trailing = self.document.trailing().as_str().unwrap_or_default();
+            let kept = format!("{}\n{trailing}", above.trim_end());
+            self.document.set_trailing(kept);
+        }
+        true
     }
 
     /// Writes the file beside itself and puts it in place in one step, for the user alone. A file that became
@@ -129,7 +142,11 @@ mod tests {
         for text in files {
             std::fs::write(&path, text).unwrap();
             edit(&path, |file| {
-                file.set_server("every", "npx", &["-y".to_owned()], &[("K".to_owned(), "v".to_owned())])
+                assert!(
+                    !file
+                        .set_server("every", "npx", &["-y".to_owned()], &[("K".to_owned(), "v".to_owned())])
+                        .unwrap()
+                )
             });
             let added = std::fs::read_to_string(&path).unwrap();
             assert!(
@@ -147,7 +164,7 @@ mod tests {
     fn without_a_file_adding_makes_one_and_removing_takes_it_away() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("home").join("config.toml");
-        edit(&path, |file| file.set_server("every", "npx", &[], &[]));
+        edit(&path, |file| assert!(!file.set_server("every", "npx", &[], &[]).unwrap()));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "[mcp_servers.every]\ncommand = \"npx\"\n");
         edit(&path, |file| assert!(!file.remove_server("other")));
         edit(&path, |file| assert!(file.remove_server("every")));
@@ -160,8 +177,38 @@ mod tests {
         let (real, link) = (folder.path().join("real.toml"), folder.path().join("config.toml"));
         std::fs::write(&real, "model = \"o3\"\n").unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        edit(&link, |file| file.set_server("a", "x", &[], &[]));
+        edit(&link, |file| assert!(!file.set_server("a", "x", &[], &[]).unwrap()));
         assert!(link.is_symlink());
         assert!(std::fs::read_to_string(&real).unwrap().contains("mcp_servers.a"));
+    }
+
+    #[test]
+    fn another_command_for_a_server_leaves_what_else_is_set_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "[mcp_servers.a]\ncommand = \"x\" # old\nargs = [\"1\"]\nenabled = false\n")
+            .unwrap();
+        edit(&path, |file| assert!(file.set_server("a", "y", &[], &[]).unwrap()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("command = \"y\"") && text.contains("enabled = false"), "{text}");
+        assert!(!text.contains("args"), "{text}");
+    }
+
+    #[test]
+    fn removing_the_last_server_keeps_the_notes_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "# my notes\n\n# about a\n[mcp_servers.a]\ncommand = \"x\"\n").unwrap();
+        edit(&path, |file| assert!(file.remove_server("a")));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "# my notes\n\n# about a\n");
+    }
+
+    #[test]
+    fn a_value_where_the_servers_belong_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "mcp_servers = 3\n").unwrap();
+        let mut file = ConfigFile::open(path).unwrap();
+        assert!(file.set_server("a", "y", &[], &[]).unwrap_err().to_string().contains("[mcp_servers.NAME]"));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mcp_host::ToolApproval;
 use toml_edit::Value;
 
 use super::{ConfigError, Layers, Origin};
@@ -95,6 +96,22 @@ impl<'a> Values<'a> {
             }
         }
         Ok(map)
+    }
+
+    /// The names in a table of tables; anything else under its name is an error.
+    pub(crate) fn tables(self, table: &str) -> Result<Vec<String>, ConfigError> {
+        if let Some((value, origin)) = self.0.get(&[table]) {
+            let problem = format!("{} stands where the tables [{table}.NAME] belong", shortened(value));
+            return Err(ConfigError::new(origin, table, problem));
+        }
+        let names = self.0.children(table);
+        for name in &names {
+            if let Some((value, origin)) = self.0.get(&[table, name]) {
+                let problem = format!("{} stands where a table belongs", shortened(value));
+                return Err(ConfigError::new(origin, format!("{table}.{name}"), problem));
+            }
+        }
+        Ok(names)
     }
 
     /// One of a few words.
@@ -227,12 +244,12 @@ pub(crate) struct ServerTable {
     pub(crate) enabled: bool,
     pub(crate) startup_timeout: Duration,
     pub(crate) tool_timeout: Duration,
-    pub(crate) approved: bool,
+    pub(crate) approval: ToolApproval,
 }
 
 /// All external servers of the configuration.
 pub(crate) fn servers(values: Values<'_>) -> Result<Vec<ServerTable>, ConfigError> {
-    values.0.children("mcp_servers").iter().map(|name| server(values, name)).collect()
+    values.tables("mcp_servers")?.iter().map(|name| server(values, name)).collect()
 }
 
 fn server(values: Values<'_>, name: &str) -> Result<ServerTable, ConfigError> {
@@ -249,11 +266,7 @@ fn server(values: Values<'_>, name: &str) -> Result<ServerTable, ConfigError> {
             problem: problem.to_owned(),
         });
     };
-    let approval = values.choice(&key("approval"), &["auto", "prompt", "deny"], |text| match text {
-        "auto" => Some(true),
-        "prompt" | "deny" => Some(false),
-        _ => None,
-    })?;
+    let approval = values.choice(&key("approval"), &ToolApproval::NAMES, ToolApproval::parse)?;
     let seconds = |part, default| Ok(values.seconds(&key(part))?.unwrap_or(Duration::from_secs(default)));
     Ok(ServerTable {
         name: name.to_owned(),
@@ -265,7 +278,7 @@ fn server(values: Values<'_>, name: &str) -> Result<ServerTable, ConfigError> {
         enabled: values.flag(&key("enabled"))?.unwrap_or(true),
         startup_timeout: seconds("startup_timeout_sec", 30)?,
         tool_timeout: seconds("tool_timeout_sec", 120)?,
-        approved: approval.is_some_and(|(approved, _)| approved),
+        approval: approval.map(|(approval, _)| approval).unwrap_or_default(),
     })
 }
 

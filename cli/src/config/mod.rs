@@ -4,6 +4,7 @@
 mod edit;
 mod error;
 mod home;
+mod known;
 mod layers;
 mod load;
 mod origin;
@@ -11,6 +12,7 @@ mod origin;
 pub(crate) use edit::ConfigFile;
 pub(crate) use error::ConfigError;
 pub(crate) use home::Home;
+pub(crate) use known::unknown_keys;
 pub(crate) use layers::{Layers, split_key};
 pub(crate) use load::{Provider, ServerTable, Values, servers};
 pub(crate) use origin::Origin;

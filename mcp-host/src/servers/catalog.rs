@@ -10,6 +10,7 @@ use rmcp::model::Tool;
 use sha2::{Digest, Sha256};
 
 use super::pool::ServerStatus;
+use crate::approval::ToolApproval;
 
 /// The longest tool name that model APIs accept.
 const MAX_NAME: usize = 64;
@@ -25,8 +26,8 @@ pub struct Entry {
     pub server: Option<String>,
     /// The tool's name on its own server.
     pub raw_name: String,
-    /// The user allowed it whatever its annotations say.
-    pub approved: bool,
+    /// What the user said of it.
+    pub approval: ToolApproval,
 }
 
 /// All tools that can be called now, and the state of every external server.
@@ -79,7 +80,7 @@ pub(crate) fn prefixes<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> 
 
 /// The entries of one server's tools. Where two names become one, the first in order of the raw names keeps it
 /// and the others get a suffix that depends on their raw name alone.
-pub(crate) fn entries(server: &str, prefix: &str, tools: Vec<Tool>, approved: bool) -> Vec<Entry> {
+pub(crate) fn entries(server: &str, prefix: &str, tools: Vec<Tool>, approval: ToolApproval) -> Vec<Entry> {
     let mut tools = tools;
     tools.sort_by(|a, b| a.name.cmp(&b.name));
     tools.dedup_by(|a, b| a.name == b.name);
@@ -96,7 +97,7 @@ pub(crate) fn entries(server: &str, prefix: &str, tools: Vec<Tool>, approved: bo
             };
             taken.insert(name.clone());
             tool.name = name.into();
-            Entry { tool, server: Some(server.to_owned()), raw_name, approved }
+            Entry { tool, server: Some(server.to_owned()), raw_name, approval }
         })
         .collect()
 }
@@ -132,7 +133,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Catalog, MAX_NAME, edit_distance, entries, prefixes};
+    use super::{Catalog, MAX_NAME, ToolApproval, edit_distance, entries, prefixes};
     use rmcp::model::Tool;
     use std::sync::Arc;
 
@@ -142,7 +143,10 @@ mod tests {
 
     fn named(server: &str, names: &[&str]) -> Vec<String> {
         let prefix = prefixes([server].into_iter()).remove(0);
-        entries(server, &prefix, tools(names), false).into_iter().map(|e| e.tool.name.to_string()).collect()
+        entries(server, &prefix, tools(names), ToolApproval::Unset)
+            .into_iter()
+            .map(|e| e.tool.name.to_string())
+            .collect()
     }
 
     #[test]
@@ -176,8 +180,10 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_found_by_spelling_or_by_the_part_after_the_prefix() {
-        let catalog =
-            Catalog { entries: entries("every", "every", tools(&["echo"]), false), servers: Vec::new() };
+        let catalog = Catalog {
+            entries: entries("every", "every", tools(&["echo"]), ToolApproval::Unset),
+            servers: Vec::new(),
+        };
         assert_eq!(catalog.nearest("every__ecko").as_deref(), Some("every__echo"));
         assert_eq!(catalog.nearest("echo").as_deref(), Some("every__echo"));
         assert_eq!(catalog.nearest("something else"), None);

@@ -68,6 +68,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// How long a server's processes have at most to end when the pool shuts down.
+    pub(crate) const LAST_GRACE: Duration = Duration::from_millis(300);
+
     pub(crate) fn new(mut specs: Vec<ServerSpec>, timing: Timing) -> Arc<Self> {
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         let prefixes = prefixes(specs.iter().map(|spec| spec.name.as_str()));
@@ -202,7 +205,7 @@ impl Slot {
     }
 
     fn ready(&self, connection: Arc<Connection>, tools: Vec<rmcp::model::Tool>) {
-        let entries = entries(&self.spec.name, &self.prefix, tools, self.spec.approved);
+        let entries = entries(&self.spec.name, &self.prefix, tools, self.spec.approval);
         self.state.send_replace(State::Ready(connection, Arc::new(entries)));
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use futures::channel::mpsc::{Receiver, Sender, channel};
 use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 
+use crate::approval::{ApprovalPolicy, ToolApproval};
+
 /// An external MCP server that speaks over its stdin and stdout.
 #[derive(Clone)]
 pub struct ServerSpec {
@@ -28,8 +30,8 @@ pub struct ServerSpec {
     pub startup_timeout: Duration,
     /// How long one call may take without a sign of progress.
     pub tool_timeout: Duration,
-    /// The user allowed every tool of it, also those marked destructive.
-    pub approved: bool,
+    /// What the user said of its tools.
+    pub approval: ToolApproval,
 }
 
 impl ServerSpec {
@@ -72,6 +74,8 @@ pub struct ToolContext {
     pub policy: sandbox::Policy,
     /// The whole environment of commands.
     pub env: Vec<(OsString, OsString)>,
+    /// When somebody is asked before a call runs.
+    pub approval: ApprovalPolicy,
 }
 
 /// The host's end of a connection inside this process: messages pass as they are, nothing is serialised.

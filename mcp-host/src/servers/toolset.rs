@@ -12,7 +12,7 @@ use super::catalog::{Catalog, Entry};
 use super::client::{Client, LinkError, ProgressSink};
 use super::pool::Pool;
 use super::spec::{InProcess, ToolContext};
-use crate::approval::{self, Verdict};
+use crate::approval::{self, ToolApproval, Verdict};
 use crate::error::CallError;
 
 /// One call of a tool.
@@ -83,7 +83,7 @@ impl Toolset {
             Err(CallError::Server { message }) => return Ok(failed(message)),
             found => found?,
         };
-        if let Verdict::Deny(text) = approval::decide(&entry) {
+        if let Verdict::Deny(text) = approval::decide(&entry, self.context.approval) {
             return Ok(denied(text));
         }
         let outcome = match &entry.server {
@@ -192,7 +192,7 @@ impl Toolset {
                     .map(|mut tool| {
                         let raw_name = tool.name.to_string();
                         tool.name = format!("{}{raw_name}", local.spec.prefix).into();
-                        Entry { tool, server: None, raw_name, approved: true }
+                        Entry { tool, server: None, raw_name, approval: ToolApproval::Unset }
                     })
                     .collect();
                 Ok((client, entries))

@@ -82,6 +82,17 @@ impl Emitter {
         self.lock().broken.clone()
     }
 
+    /// Lets other processes write the record; nothing is written to it here any more.
+    pub(crate) fn release(&self) {
+        self.lock().rollout.unlock();
+    }
+
+    /// From now on every write to the record fails.
+    #[cfg(test)]
+    pub(crate) fn fill_disk(&self) {
+        self.lock().rollout.fill_disk();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,14 +7,16 @@ mod instructions;
 mod rollout;
 
 use std::str::FromStr;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
-pub(crate) use driver::{State, open};
+pub(crate) use driver::{State, open, start};
 pub(crate) use emitter::Emitter;
 pub(crate) use history::History;
-pub(crate) use rollout::{Rollout, find};
+pub(crate) use rollout::{Rollout, take};
 pub use rollout::{Transcript, read_transcript};
 
 use crate::error::HostError;
@@ -54,8 +56,11 @@ impl FromStr for ThreadId {
 
 /// What the driver is asked to do.
 pub(crate) enum Order {
-    Submit { prompt: String, reply: oneshot::Sender<Accepted> },
+    /// Holds the thread, which stays open until the turn is over.
+    Submit { thread: Thread, prompt: String, reply: oneshot::Sender<Accepted> },
     Interrupt { turn_id: String },
+    /// Interrupts whatever turn is running; `ended` is dropped when its end is on record.
+    Stop { ended: oneshot::Sender<()> },
 }
 
 /// A prompt that was accepted: the turn it is part of, and how to follow it.
@@ -72,40 +77,62 @@ pub struct Accepted {
     pub outcome: watch::Receiver<Option<TurnOutcome>>,
 }
 
-/// A handle to an open thread. Cheap to clone; the thread lives on without it until its turn is over.
+/// A handle to an open thread. Cheap to clone. Without any, the thread is unloaded once its turn is over, and
+/// resuming it reads its record.
 #[derive(Clone)]
-pub struct Thread {
+pub struct Thread(Arc<Handle>);
+
+struct Handle {
     id: ThreadId,
     orders: mpsc::Sender<Order>,
     settings: Arc<ThreadSettings>,
     toolset: Arc<Toolset>,
-    /// Set once the record exists on disk.
-    record: Arc<OnceLock<std::path::PathBuf>>,
+    record: PathBuf,
+    /// Cancelled when the driver is gone and the record is free.
+    gone: CancellationToken,
+}
+
+/// A thread as the host remembers it, which does not keep it open.
+pub(crate) struct Remembered {
+    handle: Weak<Handle>,
+    gone: CancellationToken,
+}
+
+impl Remembered {
+    /// The thread, if it takes prompts.
+    pub(crate) fn open(&self) -> Option<Thread> {
+        self.handle.upgrade().map(Thread).filter(|thread| !thread.0.orders.is_closed())
+    }
+
+    /// Cancelled when the driver is gone and the record is free.
+    pub(crate) fn gone(&self) -> &CancellationToken {
+        &self.gone
+    }
 }
 
 impl Thread {
     /// The thread's name.
     #[must_use]
     pub fn id(&self) -> ThreadId {
-        self.id
+        self.0.id
     }
 
     /// What it runs with.
     #[must_use]
     pub fn settings(&self) -> &ThreadSettings {
-        &self.settings
+        &self.0.settings
     }
 
     /// The tools it offers its model.
     #[must_use]
     pub fn toolset(&self) -> &Arc<Toolset> {
-        &self.toolset
+        &self.0.toolset
     }
 
     /// The file of its record, once there is one.
     #[must_use]
-    pub fn record(&self) -> Option<&std::path::Path> {
-        self.record.get().map(std::path::PathBuf::as_path)
+    pub fn record(&self) -> Option<&Path> {
+        Some(&self.0.record)
     }
 
     /// Hands the thread a prompt: it begins a turn, or steers the one that is running.
@@ -114,23 +141,32 @@ impl Thread {
     /// The thread has stopped.
     pub async fn submit(&self, prompt: String) -> Result<Accepted, HostError> {
         let (reply, accepted) = oneshot::channel();
-        let stopped = || HostError::Stopped { id: self.id.to_string() };
-        self.orders.send(Order::Submit { prompt, reply }).await.map_err(|_| stopped())?;
+        let stopped = || HostError::Stopped { id: self.0.id.to_string() };
+        let thread = self.clone();
+        self.0.orders.send(Order::Submit { thread, prompt, reply }).await.map_err(|_| stopped())?;
         accepted.await.map_err(|_| stopped())
     }
 
     /// Interrupts a turn, if it is still running. Its outcome tells when that is done.
     pub async fn interrupt(&self, turn_id: &str) {
-        let _ = self.orders.send(Order::Interrupt { turn_id: turn_id.to_owned() }).await;
+        let _ = self.0.orders.send(Order::Interrupt { turn_id: turn_id.to_owned() }).await;
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        !self.orders.is_closed()
+    /// Interrupts the turn that is running, if any, and waits until its end is on record.
+    pub(crate) async fn stop(&self) {
+        let (ended, over) = oneshot::channel();
+        if self.0.orders.send(Order::Stop { ended }).await.is_ok() {
+            let _ = over.await;
+        }
+    }
+
+    pub(crate) fn remember(&self) -> Remembered {
+        Remembered { handle: Arc::downgrade(&self.0), gone: self.0.gone.clone() }
     }
 }
 
 impl std::fmt::Debug for Thread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Thread").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Thread").field("id", &self.0.id).finish_non_exhaustive()
     }
 }

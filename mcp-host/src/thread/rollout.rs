@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use providers::Item;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::ThreadId;
+use crate::error::HostError;
 use crate::event::Record;
-use crate::settings::ThreadSettings;
+use crate::settings::{Overrides, ThreadSettings};
 
 /// Who wrote a record; records of other programs in the same folder are read and never written to.
 const ORIGINATOR: &str = "codex-mcp";
@@ -27,6 +28,8 @@ const MAX_LINE: u64 = 64 << 20;
 pub(crate) struct Rollout {
     path: PathBuf,
     file: File,
+    /// The last write failed and may have left half a line.
+    torn: bool,
 }
 
 #[derive(Serialize)]
@@ -39,14 +42,19 @@ struct Line<'a, T: Serialize> {
 
 impl Rollout {
     /// Starts the record of a new thread. Folder and file are for the user alone.
-    pub(crate) fn create(sessions: &Path, id: ThreadId, settings: &ThreadSettings) -> io::Result<Self> {
+    pub(crate) fn create(
+        sessions: &Path,
+        id: ThreadId,
+        settings: &ThreadSettings,
+        asked: &Overrides,
+    ) -> io::Result<Self> {
         let now = jiff::Zoned::now();
         let folder = sessions.join(now.strftime("%Y/%m/%d").to_string());
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let path = folder.join(format!("rollout-{}-{id}.jsonl", now.strftime("%Y-%m-%dT%H-%M-%S")));
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path)?;
         lock(&file)?;
-        let mut rollout = Self { path, file };
+        let mut rollout = Self { path, file, torn: false };
         rollout.line(
             "session_meta",
             &json!({
@@ -56,14 +64,18 @@ impl Rollout {
                 "originator": ORIGINATOR,
                 "cli_version": env!("CARGO_PKG_VERSION"),
                 "source": "mcp",
-                "model_provider": settings.provider.name(),
+                "model_provider": settings.provider_id,
+                "base_instructions": settings.base_instructions,
+                "developer_instructions": settings.developer_instructions,
+                "profile": asked.profile,
+                "config": asked.config,
             }),
         )?;
         Ok(rollout)
     }
 
-    /// Opens a record to go on with. A torn last line is closed, so that it stays the only one.
-    pub(crate) fn append(path: &Path) -> io::Result<Self> {
+    /// Opens a record to go on with. Nothing is written to it yet.
+    fn append(path: &Path) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).open(path)?;
         lock(&file)?;
         let mut last = [b'\n'];
@@ -71,10 +83,20 @@ impl Rollout {
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
         }
-        if last != [b'\n'] {
-            file.write_all(b"\n")?;
-        }
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, torn: last != [b'\n'] })
+    }
+
+    /// Lets others write. Said rather than left to the closing of the file, which a child between its fork and its
+    /// exec would delay.
+    pub(crate) fn unlock(&self) {
+        let _ = self.file.unlock();
+    }
+
+    /// From now on every write fails. Answers the file, which stays locked while it is open.
+    #[cfg(test)]
+    pub(crate) fn fill_disk(&mut self) -> File {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        std::mem::replace(&mut self.file, full)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -108,7 +130,13 @@ impl Rollout {
     fn line(&mut self, kind: &'static str, payload: &impl Serialize) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(&Line { timestamp: timestamp(), kind, payload })?;
         bytes.push(b'\n');
-        self.file.write_all(&bytes)
+        if self.torn {
+            // Closes the torn line, so that it does not swallow this one.
+            bytes.insert(0, b'\n');
+        }
+        let written = self.file.write_all(&bytes);
+        self.torn = written.is_err();
+        written
     }
 }
 
@@ -138,6 +166,18 @@ pub struct Transcript {
     pub model: Option<String>,
     /// The sandbox mode of its last turn.
     pub sandbox: Option<String>,
+    /// The approval policy of its last turn.
+    pub approval: Option<String>,
+    /// The key of its model provider in the configuration.
+    pub provider: Option<String>,
+    /// What replaces the base instructions.
+    pub base_instructions: Option<String>,
+    /// What was added as a developer message.
+    pub developer_instructions: Option<String>,
+    /// The profile that its opener asked for.
+    pub profile: Option<String>,
+    /// The keys of the configuration that its opener asked for.
+    pub config: Map<String, Value>,
     /// Whether this program wrote it; other programs' records are never written to.
     pub own: bool,
     /// The transcript's items, in order: the history that the next request sends.
@@ -208,9 +248,15 @@ impl Transcript {
                 self.id = text("id").unwrap_or_default();
                 self.cwd = text("cwd").map(PathBuf::from);
                 self.own = text("originator").as_deref() == Some(ORIGINATOR);
+                self.provider = text("model_provider");
+                self.base_instructions = text("base_instructions");
+                self.developer_instructions = text("developer_instructions");
+                self.profile = text("profile");
+                self.config = payload.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
             }
             Some("turn_context") => {
                 self.model = text("model");
+                self.approval = text("approval_policy");
                 self.sandbox =
                     payload.pointer("/sandbox_policy/type").and_then(Value::as_str).map(str::to_owned);
             }
@@ -227,8 +273,26 @@ impl Transcript {
     }
 }
 
+/// Takes a thread's record to go on with, and what it says. Locked before it is read: what another process still
+/// writes is not missed, and its numbers are not given again.
+pub(crate) fn take(sessions: &Path, id: ThreadId) -> Result<(Rollout, Transcript), HostError> {
+    let Some(path) = find(sessions, id) else {
+        return Err(HostError::UnknownThread { id: id.to_string(), searched: sessions.to_owned() });
+    };
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::WouldBlock => HostError::Busy { id: id.to_string() },
+        _ => HostError::Record { path: path.clone(), source },
+    };
+    let rollout = Rollout::append(&path).map_err(failed)?;
+    let transcript = read_transcript(&path).map_err(failed)?;
+    if !transcript.own {
+        return Err(HostError::Foreign { id: id.to_string(), path });
+    }
+    Ok((rollout, transcript))
+}
+
 /// The record of a thread, newest day first.
-pub(crate) fn find(sessions: &Path, id: ThreadId) -> Option<PathBuf> {
+fn find(sessions: &Path, id: ThreadId) -> Option<PathBuf> {
     let suffix = format!("-{id}.jsonl");
     let mut folders = vec![sessions.to_owned()];
     // Three levels of folders: year, month, day.
@@ -251,4 +315,57 @@ pub(crate) fn find(sessions: &Path, id: ThreadId) -> Option<PathBuf> {
             (name.starts_with("rollout-") && name.ends_with(&suffix)).then(|| entry.path())
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rollout, ThreadId, find, read_transcript, take};
+    use crate::error::HostError;
+    use providers::Item;
+    use serde_json::json;
+    use std::io::Write;
+
+    const ID: &str = "0193b2c4-5f1e-7a3c-8d2e-1f0a9b8c7d6e";
+
+    fn recorded(folder: &std::path::Path, originator: &str, rest: &str) -> std::path::PathBuf {
+        let day = folder.join("2026/01/02");
+        std::fs::create_dir_all(&day).unwrap();
+        let path = day.join(format!("rollout-2026-01-02T03-04-05-{ID}.jsonl"));
+        let meta = json!({"type": "session_meta", "payload": {"id": ID, "originator": originator}});
+        std::fs::write(&path, format!("{meta}\n{rest}")).unwrap();
+        path
+    }
+
+    #[test]
+    fn half_a_line_of_a_failed_write_does_not_swallow_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = recorded(folder.path(), super::ORIGINATOR, "");
+        let mut rollout = Rollout::append(&path).unwrap();
+        let mut file = rollout.fill_disk();
+        assert!(rollout.item(&Item::user("lost")).is_err());
+        file.write_all(b"{\"type\":\"respon").unwrap();
+        rollout.file = file;
+        rollout.item(&Item::user("kept")).unwrap();
+        let transcript = read_transcript(&path).unwrap();
+        assert_eq!((transcript.items, transcript.skipped), (vec![Item::user("kept")], 1));
+    }
+
+    #[test]
+    fn a_record_is_locked_before_it_is_read_and_a_foreign_one_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let id: ThreadId = ID.parse().unwrap();
+        let path = recorded(folder.path(), super::ORIGINATOR, "");
+        let mut other = Rollout::append(&path).unwrap();
+        assert!(matches!(take(folder.path(), id), Err(HostError::Busy { .. })));
+        other.item(&Item::user("the other's last")).unwrap();
+        other.unlock();
+        let (ours, transcript) = take(folder.path(), id).unwrap();
+        assert_eq!(transcript.items, [Item::user("the other's last")]);
+        drop(ours);
+
+        let path = recorded(folder.path(), "another program", "{\"torn");
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(take(folder.path(), id), Err(HostError::Foreign { .. })));
+        assert_eq!(std::fs::read(find(folder.path(), id).unwrap()).unwrap(), before);
+    }
 }

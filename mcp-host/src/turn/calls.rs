@@ -81,6 +81,7 @@ async fn run_one(
     let result = match arguments {
         _ if refused => text_error("not run: the turn has used up its tool calls"),
         _ if cancel.is_cancelled() => text_error("interrupted before it ran"),
+        _ if emitter.broken().is_some() => text_error("not run: the thread's record cannot be written"),
         Err(problem) => text_error(&problem),
         Ok(arguments) => {
             let progress = Some(progress_events(emitter, &call.id));

@@ -34,9 +34,13 @@ pub(crate) async fn run(
 ) -> TurnOutcome {
     let model = state.settings.model.clone();
     state.emitter.emit(Event::TurnStarted { prompt: prompt.clone(), model });
+    let begin = state.history.items().len();
     state.append(Item::user(&prompt));
-    match converse(state, turn_id, &cancel, &mut steering).await {
-        Ok(()) => TurnOutcome::Completed { text: state.history.last_answer() },
+    let ended = converse(state, turn_id, &cancel, &mut steering).await;
+    // A prompt that was accepted is kept, whether or not there is still a request to send it in.
+    take_steering(state, &mut steering);
+    match ended {
+        Ok(()) => TurnOutcome::Completed { text: state.history.last_answer(begin) },
         Err(Stop::Interrupted) => TurnOutcome::Interrupted,
         Err(Stop::Failed { code, message }) => TurnOutcome::Failed { code, message },
     }
@@ -57,6 +61,7 @@ async fn converse(
     notice_missing(state, &catalog);
     let mut made = 0;
     loop {
+        recorded(state)?;
         let response = sampling::sample(state, &catalog, turn_id, cancel).await?;
         let mut calls = Vec::new();
         for item in response {
@@ -66,6 +71,7 @@ async fn converse(
             state.append(item);
         }
         made += calls.len();
+        recorded(state)?;
         let over = made > state.settings.max_calls;
         let done = calls.is_empty();
         for output in calls::run(state, &catalog, calls, over, cancel).await {
@@ -80,14 +86,18 @@ async fn converse(
                 format!("the turn asked for more than {most} tool calls; say `continue` to go on with it");
             return Err(Stop::Failed { code: ErrorCode::Limit, message });
         }
-        // Nothing goes on that could not be recorded.
-        if let Some(message) = state.emitter.broken() {
-            return Err(Stop::Failed { code: ErrorCode::Storage, message });
-        }
         let steered = take_steering(state, steering);
         if done && !steered {
             return Ok(());
         }
+    }
+}
+
+/// Nothing goes on that could not be recorded: no request is sent and no call is run.
+fn recorded(state: &State) -> Result<(), Stop> {
+    match state.emitter.broken() {
+        Some(message) => Err(Stop::Failed { code: ErrorCode::Storage, message }),
+        None => Ok(()),
     }
 }
 

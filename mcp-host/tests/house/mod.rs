@@ -30,11 +30,30 @@ pub(crate) struct House {
     pub(crate) folder: TempDir,
 }
 
-struct Fixed(ThreadSettings);
+/// Answers the same settings with what a caller asks for; knows the provider `fake` and the one named in
+/// `private`.
+struct Fixed {
+    settings: ThreadSettings,
+    private: Option<&'static str>,
+}
 
 impl Settings for Fixed {
-    fn resolve(&self, _: &Overrides) -> Result<ThreadSettings, SettingsError> {
-        Ok(self.0.clone())
+    fn resolve(&self, overrides: &Overrides) -> Result<ThreadSettings, SettingsError> {
+        let mut settings = self.settings.clone();
+        if let Some(id) = overrides.config.get("model_provider").and_then(Value::as_str) {
+            if id != "fake" && Some(id) != self.private {
+                return Err(SettingsError::new("model_provider", format!("unknown provider {id:?}")));
+            }
+            id.clone_into(&mut settings.provider_id);
+        }
+        if let Some(name) = &overrides.approval_policy {
+            settings.approval = ApprovalPolicy::parse(name).unwrap();
+        }
+        settings.reasoning_effort =
+            overrides.config.get("model_reasoning_effort").and_then(Value::as_str).map(str::to_owned);
+        settings.base_instructions = overrides.base_instructions.clone();
+        settings.developer_instructions = overrides.developer_instructions.clone();
+        Ok(settings)
     }
 }
 
@@ -50,13 +69,18 @@ impl House {
     ) -> Self {
         let model = FakeModel::steps(replies).await;
         let folder = tempfile::tempdir().unwrap();
-        let host = host(&model, folder.path().to_owned(), servers, max_calls);
+        let host = host(&model, folder.path().to_owned(), servers, max_calls, Some("private"));
         Self { model, host, folder }
     }
 
     /// Another process's view: the same folder and model, nothing in memory.
     pub(crate) fn restarted(&mut self) {
-        self.host = host(&self.model, self.folder.path().to_owned(), Vec::new(), 50);
+        self.host = host(&self.model, self.folder.path().to_owned(), Vec::new(), 50, Some("private"));
+    }
+
+    /// As [`House::restarted`], with the provider `private` gone from the configuration.
+    pub(crate) fn reconfigured(&mut self) {
+        self.host = host(&self.model, self.folder.path().to_owned(), Vec::new(), 50, None);
     }
 
     pub(crate) fn sessions(&self) -> PathBuf {
@@ -69,7 +93,13 @@ impl House {
     }
 }
 
-fn host(model: &FakeModel, folder: PathBuf, servers: Vec<ServerSpec>, max_calls: usize) -> Host {
+fn host(
+    model: &FakeModel,
+    folder: PathBuf,
+    servers: Vec<ServerSpec>,
+    max_calls: usize,
+    private: Option<&'static str>,
+) -> Host {
     let provider = providers::connect(ProviderSettings {
         request_max_retries: 0,
         stream_max_retries: 0,
@@ -79,6 +109,7 @@ fn host(model: &FakeModel, folder: PathBuf, servers: Vec<ServerSpec>, max_calls:
     .unwrap();
     let settings = ThreadSettings {
         model: "fake-model".to_owned(),
+        provider_id: "fake".to_owned(),
         provider,
         cwd: folder.clone(),
         policy: sandbox::Policy::ReadOnly,
@@ -91,7 +122,7 @@ fn host(model: &FakeModel, folder: PathBuf, servers: Vec<ServerSpec>, max_calls:
         max_calls,
     };
     Host::new(HostParts {
-        settings: Arc::new(Fixed(settings)),
+        settings: Arc::new(Fixed { settings, private }),
         servers,
         in_process: vec![InProcess { prefix: String::new(), make: Arc::new(|_| serve_bench()) }],
         places: Places { sessions: folder.join("sessions") },
@@ -117,7 +148,7 @@ pub(crate) fn shell_server(name: &str, script: &str) -> ServerSpec {
         enabled: true,
         startup_timeout: Duration::from_secs(10),
         tool_timeout: Duration::from_secs(10),
-        approved: false,
+        approval: mcp_host::ToolApproval::Unset,
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use self::project::Project;
 use super::exec::{indented, summary, text};
-use super::{block_on, interrupted_by_ctrl_c};
+use super::{block_on, interrupted_by_signal};
 use crate::assemble::House;
 use crate::exit::Exit;
 use crate::model::Tape;
@@ -52,7 +52,7 @@ async fn demo() -> Result<Exit, String> {
     let house = House::build_in(project.home(), flags, Some(project.folder().to_owned()), Some(tape))
         .map_err(|error| error.to_string())?;
     let client = house.client().await.map_err(|error| error.to_string())?;
-    let interrupt = interrupted_by_ctrl_c();
+    let interrupt = interrupted_by_signal();
     let arguments = [("prompt".to_owned(), Value::from(PROMPT))].into_iter().collect();
     let mut seen = Seen::default();
     let answer = client.call("codex", arguments, &interrupt, |record| seen.note(record)).await;
@@ -105,7 +105,7 @@ impl Seen {
                 out::line(format!("\nmodel    {}", out::plain(&said)));
             }
             Event::CallStarted { call_id, tool, arguments } => {
-                self.open.insert(call_id.clone(), format!("→ {tool} {}", summary(arguments)));
+                self.open.insert(call_id.clone(), format!("→ {} {}", out::plain(tool), summary(arguments)));
             }
             Event::CallFinished { call_id, tool, result, .. } => {
                 out::line(self.open.remove(call_id).unwrap_or_default());
