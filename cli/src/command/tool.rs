@@ -40,7 +40,9 @@ pub(crate) fn run(global: &Global, verb: Tool) -> Exit {
             let exit = match verb {
                 Tool::List { json } => list(&client, json).await,
                 Tool::Call { name, json, .. } => {
-                    self::call(&client, &name, call.unwrap_or_default(), json).await
+                    let typed = call.unwrap_or_default();
+                    let arguments = fit(typed, &client, &name).await;
+                    self::call(&client, &name, arguments, json).await
                 }
             };
             house.host.shut_down(Duration::from_millis(300)).await;
@@ -50,23 +52,65 @@ pub(crate) fn run(global: &Global, verb: Tool) -> Exit {
     }
 }
 
+/// Arguments as typed.
+#[derive(Debug, Default)]
+struct Typed {
+    arguments: JsonObject,
+    /// The text of pairs whose value may be a number, a boolean or a string: the tool's schema tells.
+    ambiguous: Vec<(String, String)>,
+}
+
 /// Arguments as typed: one JSON object, or pairs.
-fn parse(words: &[String]) -> Result<JsonObject, String> {
+fn parse(words: &[String]) -> Result<Typed, String> {
     if let [one] = words
         && one.trim_start().starts_with('{')
     {
-        return serde_json::from_str(one)
-            .map_err(|error| format!("the arguments are not a JSON object: {error}"));
+        let parsed = serde_json::from_str(one);
+        let arguments = parsed.map_err(|error| format!("the arguments are not a JSON object: {error}"))?;
+        return Ok(Typed { arguments, ambiguous: Vec::new() });
     }
-    let mut arguments = JsonObject::new();
+    let mut typed = Typed::default();
     for word in words {
         let Some((key, value)) = word.split_once('=') else {
             return Err(format!("{word:?} is neither a JSON object nor key=value"));
         };
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-        arguments.insert(key.to_owned(), value);
+        let parsed = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        if parsed.is_boolean() || parsed.is_number() || parsed.is_null() {
+            typed.ambiguous.push((key.to_owned(), value.to_owned()));
+        }
+        if typed.arguments.insert(key.to_owned(), parsed).is_some() {
+            return Err(format!("{key:?} is given twice"));
+        }
     }
-    Ok(arguments)
+    Ok(typed)
+}
+
+/// Keeps as text what looks like a number or a boolean where the tool wants a string: `command=true` is a command.
+async fn fit(typed: Typed, client: &ServerClient, name: &str) -> JsonObject {
+    let mut arguments = typed.arguments;
+    if typed.ambiguous.is_empty() {
+        return arguments;
+    }
+    let listed = client.list_tools().await.map(|listed| listed.tools).unwrap_or_default();
+    let schema = listed.iter().find(|tool| tool.name == name).map(|tool| json!(tool.input_schema));
+    for (key, text) in typed.ambiguous {
+        let property = schema.as_ref().and_then(|schema| schema.get("properties")?.get(&key));
+        if property.is_some_and(wants_text) {
+            arguments.insert(key, text.into());
+        }
+    }
+    arguments
+}
+
+/// Whether a schema takes a string and neither a number nor a boolean.
+fn wants_text(schema: &Value) -> bool {
+    let mut kinds: Vec<&Value> = schema.get("type").into_iter().collect();
+    for choice in ["anyOf", "oneOf"] {
+        let choices = schema.get(choice).and_then(Value::as_array);
+        kinds.extend(choices.into_iter().flatten().filter_map(|choice| choice.get("type")));
+    }
+    let has = |wanted: &str| kinds.iter().any(|kind| *kind == wanted);
+    has("string") && !["number", "integer", "boolean", "null"].into_iter().any(has)
 }
 
 async fn list(client: &ServerClient, json: bool) -> Exit {
@@ -167,12 +211,12 @@ fn shown(result: &CallToolResult) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, wants_text};
     use serde_json::json;
 
     fn parsed(words: &[&str]) -> String {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        parse(&words).map_or_else(|error| error, |arguments| json!(arguments).to_string())
+        parse(&words).map_or_else(|error| error, |typed| json!(typed.arguments).to_string())
     }
 
     #[test]
@@ -185,5 +229,15 @@ mod tests {
         );
         assert!(parsed(&["{broken"]).contains("not a JSON object"));
         assert!(parsed(&["word"]).contains("key=value"));
+        assert!(parsed(&["a=1", "a=2"]).contains("given twice"));
+    }
+
+    #[test]
+    fn a_schema_tells_whether_it_wants_text() {
+        assert!(wants_text(&json!({"type": "string"})));
+        assert!(wants_text(&json!({"anyOf": [{"type": "string"}, {"type": "array"}]})));
+        assert!(!wants_text(&json!({"type": "integer"})));
+        assert!(!wants_text(&json!({"anyOf": [{"type": "string"}, {"type": "integer"}]})));
+        assert!(!wants_text(&json!({})));
     }
 }

@@ -118,6 +118,8 @@ fn tools_are_listed_and_called_without_any_model() {
     assert!(called.code == 0 && called.stdout.contains("42"), "{called:?}");
     let unknown = house.run(&["tool", "call", "shel", "command=true"]);
     assert!(unknown.code == 2 && unknown.stderr.contains("did you mean \"shell\""), "{unknown:?}");
+    let text = house.run(&["tool", "call", "shell", "command=true"]);
+    assert_eq!(text.code, 0, "`true` is a command here: {text:?}");
     let broken = house.run(&["tool", "call", "shell", "{broken"]);
     assert_eq!(broken.code, 2, "{broken:?}");
 }
