@@ -33,6 +33,8 @@ pub(crate) enum ToolError {
     Patch(#[from] PatchError),
     #[error("cancelled")]
     Cancelled,
+    #[error("a fault in the tool itself broke it off; what it did until then may be half done")]
+    Fault,
     #[error("the work broke off: {0}")]
     Broken(#[from] tokio::task::JoinError),
 }

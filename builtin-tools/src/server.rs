@@ -1,7 +1,9 @@
 //! The MCP server: which tools there are, and which code answers a call.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 
+use futures::FutureExt;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
     JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
@@ -65,6 +67,11 @@ async fn answer(tool: &Tool, arguments: Option<JsonObject>, call: Call) -> Answe
     }
 }
 
+/// A fault of ours is an answer too: without it the caller would wait for ever.
+async fn unharmed(answer: impl Future<Output = Answer>) -> Answer {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or(Err(ToolError::Fault))
+}
+
 fn parse<T: DeserializeOwned>(
     tool: &Tool,
     arguments: Option<JsonObject>,
@@ -106,7 +113,7 @@ impl ServerHandler for BuiltinTools {
         let answer = tokio::select! {
             // The tool first: one that has something to put in order when it is cancelled does so.
             biased;
-            answer = answer(tool, request.arguments, call) => answer,
+            answer = unharmed(answer(tool, request.arguments, call)) => answer,
             () = context.ct.cancelled() => Err(ToolError::Cancelled),
         };
         let failed =
@@ -120,12 +127,18 @@ impl ServerHandler for BuiltinTools {
 mod tests {
     use serde_json::json;
 
-    use super::{BuiltinTools, names};
+    use super::{BuiltinTools, names, unharmed};
 
     #[test]
     fn names_are_those_of_the_tools() {
         let tools = BuiltinTools::tools();
         assert!(tools.iter().map(|tool| tool.name.as_ref()).eq(names().iter().copied()));
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_panics_answers_with_an_error() {
+        let answer = unharmed(async { panic!("a fault planted by a test") }).await;
+        assert!(answer.unwrap_err().to_string().contains("fault"));
     }
 
     #[test]
