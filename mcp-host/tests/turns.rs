@@ -1,6 +1,7 @@
 //! Turns from a prompt to their end: what the model is sent, what is on record, how they are stopped.
 
 mod house;
+mod servers;
 mod threads;
 
 use house::{House, outcome, shell_server};

@@ -71,7 +71,7 @@ pub(crate) fn prefixes<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> 
             }
             let plain = plain.trim_end_matches('_').to_owned();
             let lossy = plain.is_empty() || plain.len() > MAX_NAME / 2 || taken.contains(&plain);
-            let prefix = if lossy { with_suffix(&plain, name, MAX_NAME / 2) } else { plain };
+            let prefix = if lossy { with_suffix("", &plain, name, MAX_NAME / 2, &taken) } else { plain };
             taken.insert(prefix.clone());
             prefix
         })
@@ -79,7 +79,7 @@ pub(crate) fn prefixes<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> 
 }
 
 /// The entries of one server's tools. Where two names become one, the first in order of the raw names keeps it
-/// and the others get a suffix that depends on their raw name alone.
+/// and the others get a suffix made of their raw name.
 pub(crate) fn entries(server: &str, prefix: &str, tools: Vec<Tool>, approval: ToolApproval) -> Vec<Entry> {
     let mut tools = tools;
     tools.sort_by(|a, b| a.name.cmp(&b.name));
@@ -89,9 +89,10 @@ pub(crate) fn entries(server: &str, prefix: &str, tools: Vec<Tool>, approval: To
         .into_iter()
         .map(|mut tool| {
             let raw_name = tool.name.to_string();
-            let plain = format!("{prefix}__{}", sanitise(&raw_name));
+            let (head, own) = (format!("{prefix}__"), sanitise(&raw_name));
+            let plain = format!("{head}{own}");
             let name = if plain.len() > MAX_NAME || taken.contains(&plain) {
-                with_suffix(&plain, &raw_name, MAX_NAME)
+                with_suffix(&head, &own, &raw_name, MAX_NAME, &taken)
             } else {
                 plain
             };
@@ -106,13 +107,23 @@ fn sanitise(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }
 
-/// `plain` cut so that `_` and a digest of `identity` fit into `most` characters.
-fn with_suffix(plain: &str, identity: &str, most: usize) -> String {
-    let digest = Sha256::digest(identity.as_bytes());
-    let hex: String = digest.iter().take(SUFFIX / 2).map(|byte| format!("{byte:02x}")).collect();
+/// `head` and as much of `plain` as leaves room in `most` characters for `_` and a digest of `identity`: a name that
+/// is not taken yet.
+fn with_suffix(head: &str, plain: &str, identity: &str, most: usize, taken: &BTreeSet<String>) -> String {
     // Sanitised names are ASCII, so any index is a character border.
-    let kept = plain.len().min(most - SUFFIX);
-    format!("{}_{hex}", &plain[..kept])
+    let kept = plain.len().min(most - SUFFIX - head.len());
+    // Only the prefix of a tool ends in `__`.
+    let kept = plain[..kept].trim_end_matches('_');
+    let mut salted = identity.to_owned();
+    loop {
+        let digest = Sha256::digest(salted.as_bytes());
+        let hex: String = digest.iter().take(SUFFIX / 2).map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{head}{kept}_{hex}");
+        if !taken.contains(&name) {
+            return name;
+        }
+        salted.push('\0');
+    }
 }
 
 /// The number of single-character edits between two short words.
@@ -169,6 +180,23 @@ mod tests {
             named("srv", &[&format!("{long}y"), &long, "a b", "a_b", "a.b"]),
             "order of listing"
         );
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_suffixed_one_does_not_take_its_place() {
+        let names = named("srv", &["a.b", "a.b_648fa9b3", "a_b"]);
+        assert_eq!(names[..2], ["srv__a_b", "srv__a_b_648fa9b3"], "the one that a_b would have got");
+        assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{names:?}");
+        let clash = prefixes(["a_", "a__", "a"].into_iter());
+        let made = prefixes([clash[1].as_str(), "a_", "a__"].into_iter());
+        assert_eq!(made.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{made:?}");
+    }
+
+    #[test]
+    fn a_prefix_cut_after_an_underscore_still_splits_in_one_way_only() {
+        let name = format!("{}_{}", "x".repeat(22), "y".repeat(40));
+        let made = prefixes([name.as_str()].into_iter());
+        assert!(!made[0].contains("__"), "{made:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientCapabilities,
-    ClientConfig, ClientRequest, ContentBlock, CustomResult, Implementation, JsonObject,
+    ClientConfig, ClientRequest, ContentBlock, CustomResult, Implementation, JsonObject, ListToolsRequest,
     PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion, ServerCapabilities,
     ServerConfig, ServerResult, Tool,
 };
@@ -15,6 +15,7 @@ use rmcp::service::{
 };
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::spec::Link;
@@ -30,8 +31,16 @@ pub type ProgressSink = Arc<dyn Fn(&ProgressNotificationParam) + Send + Sync>;
 /// The handler on our end of a connection.
 #[derive(Clone, Default)]
 pub(crate) struct HostClient {
-    sinks: Arc<Mutex<HashMap<ProgressToken, ProgressSink>>>,
-    tools_changed: Arc<tokio::sync::Notify>,
+    calls: Arc<Mutex<HashMap<ProgressToken, Progress>>>,
+    tools_changed: Arc<Notify>,
+}
+
+/// Where the progress of one call goes.
+#[derive(Clone)]
+struct Progress {
+    sink: Option<ProgressSink>,
+    /// Told of each sign of progress.
+    seen: Arc<Notify>,
 }
 
 impl ClientHandler for HostClient {
@@ -43,9 +52,12 @@ impl ClientHandler for HostClient {
     }
 
     async fn on_progress(&self, params: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
-        let sink = self.lock_sinks().get(&params.progress_token).cloned();
-        if let Some(sink) = sink {
-            sink(&params);
+        let call = self.lock_calls().get(&params.progress_token).cloned();
+        if let Some(call) = call {
+            call.seen.notify_one();
+            if let Some(sink) = call.sink {
+                sink(&params);
+            }
         }
     }
 
@@ -55,8 +67,8 @@ impl ClientHandler for HostClient {
 }
 
 impl HostClient {
-    fn lock_sinks(&self) -> std::sync::MutexGuard<'_, HashMap<ProgressToken, ProgressSink>> {
-        self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_calls(&self) -> std::sync::MutexGuard<'_, HashMap<ProgressToken, Progress>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,16 +107,17 @@ impl Client {
         self.service.service().tools_changed.notified().await;
     }
 
-    /// All tools, over all pages.
+    /// All tools, over all pages. One that is malformed is left out, and the others stay.
     pub(crate) async fn list_tools(&self, timeout: Duration) -> Result<Vec<Tool>, LinkError> {
         let listing = async {
             let mut tools = Vec::new();
             let mut cursor = None;
             for _ in 0..MAX_PAGES {
                 let params = PaginatedRequestParams::default().with_cursor(cursor);
-                let page = self.service.peer().list_tools(Some(params)).await.map_err(refused)?;
-                tools.extend(page.tools);
-                cursor = page.next_cursor;
+                let request = ListToolsRequest { params: Some(params), ..ListToolsRequest::default() };
+                let request = ClientRequest::ListToolsRequest(request);
+                let page = self.service.peer().send_request(request).await.map_err(refused)?;
+                cursor = listed(page, &mut tools)?;
                 if cursor.is_none() || tools.len() >= MAX_TOOLS {
                     break;
                 }
@@ -126,30 +139,45 @@ impl Client {
     ) -> Result<CallToolResult, LinkError> {
         let peer = self.service.peer();
         let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
-        let options = match timeout {
-            Some(timeout) => PeerRequestOptions::with_timeout(timeout).reset_timeout_on_progress(),
-            None => PeerRequestOptions::no_options(),
-        };
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        let handle = peer.send_cancellable_request(request, options).await.map_err(refused)?;
-        let _watched = progress.map(|sink| self.watch(handle.progress_token.clone(), sink));
-        let id = handle.id.clone();
-        tokio::select! {
+        let seen = Arc::new(Notify::new());
+        // The library's own timer waits until its cancellation is sent, which a server that does not read prevents.
+        let silence = silence(timeout, &seen);
+        tokio::pin!(silence);
+        let handle = tokio::select! {
             biased;
-            response = handle.await_response() => response.map_err(refused).and_then(call_result),
-            () = cancel.cancelled() => {
-                let reason = Some("interrupted".to_owned());
-                tell_cancelled(peer, CancelledNotificationParam::new(Some(id), reason)).await;
-                Err(LinkError::Interrupted)
+            handle = peer.send_cancellable_request(request, PeerRequestOptions::no_options()) => {
+                handle.map_err(refused)?
             }
-        }
+            () = cancel.cancelled() => return Err(LinkError::Interrupted),
+            after = &mut silence => return Err(LinkError::TimedOut(after)),
+        };
+        let _watched =
+            self.watch(handle.progress_token.clone(), Progress { sink: progress, seen: seen.clone() });
+        let id = handle.id.clone();
+        let (reason, ended) = tokio::select! {
+            biased;
+            response = handle.await_response() => return response.map_err(refused).and_then(call_result),
+            () = cancel.cancelled() => ("interrupted", LinkError::Interrupted),
+            after = &mut silence => ("request timeout", LinkError::TimedOut(after)),
+        };
+        let reason = Some(reason.to_owned());
+        tell_cancelled(peer, CancelledNotificationParam::new(Some(id), reason)).await;
+        Err(ended)
     }
 
-    fn watch(&self, token: ProgressToken, sink: ProgressSink) -> Watched {
+    fn watch(&self, token: ProgressToken, progress: Progress) -> Watched {
         let client = self.service.service().clone();
-        client.lock_sinks().insert(token.clone(), sink);
+        client.lock_calls().insert(token.clone(), progress);
         Watched { client, token }
     }
+}
+
+/// Resolves with `timeout` once it has passed without a sign of progress; never, if there is none.
+async fn silence(timeout: Option<Duration>, seen: &Notify) -> Duration {
+    let Some(timeout) = timeout else { return std::future::pending().await };
+    while tokio::time::timeout(timeout, seen.notified()).await.is_ok() {}
+    timeout
 }
 
 /// Tells the server, without letting a server that does not read hold us up.
@@ -165,7 +193,7 @@ struct Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.client.lock_sinks().remove(&self.token);
+        self.client.lock_calls().remove(&self.token);
     }
 }
 
@@ -176,6 +204,29 @@ fn refused(error: ServiceError) -> LinkError {
         ServiceError::McpError(error) => LinkError::Refused(error.message.into_owned()),
         other => LinkError::Refused(other.to_string()),
     }
+}
+
+/// Adds the tools of one page and answers the cursor of the next.
+fn listed(page: ServerResult, tools: &mut Vec<Tool>) -> Result<Option<String>, LinkError> {
+    let mut page = match page {
+        ServerResult::ListToolsResult(page) => {
+            tools.extend(page.tools);
+            return Ok(page.next_cursor);
+        }
+        ServerResult::CustomResult(CustomResult(page)) => page,
+        _ => return Err(LinkError::Refused("the answer is no list of tools".to_owned())),
+    };
+    let Some(Value::Array(page_tools)) = page.get_mut("tools").map(Value::take) else {
+        return Err(LinkError::Refused("the answer is no list of tools".to_owned()));
+    };
+    for tool in page_tools {
+        let name = tool.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
+        match serde_json::from_value(tool) {
+            Ok(tool) => tools.push(tool),
+            Err(error) => tracing::warn!("a malformed tool {name:?} is left out: {error}"),
+        }
+    }
+    Ok(page.get("nextCursor").and_then(Value::as_str).map(str::to_owned))
 }
 
 /// A call's result, also one that the typed model does not know in full.

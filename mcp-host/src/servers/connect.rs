@@ -1,8 +1,8 @@
 //! Starts one external server and talks it through the handshake. When that fails, the reason names the server,
 //! its command, how it ended and the last lines it wrote to stderr.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleClient;
@@ -10,18 +10,16 @@ use rmcp::model::Tool;
 use rmcp::service::{ClientCacheConfig, ServiceExt};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use sandbox::{Child, Command, Input, Output, Policy};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client::{Client, HostClient};
+use super::pool::Pool;
 use super::spec::ServerSpec;
+use super::stderr::StderrTail;
 
-/// Lines of a server's stderr that are kept for messages.
-const STDERR_LINES: usize = 20;
-/// Bytes of one such line.
-const STDERR_LINE: usize = 400;
 /// The longest message that a server may send, in bytes.
 const MAX_MESSAGE: usize = 64 << 20;
 
@@ -29,19 +27,47 @@ const MAX_MESSAGE: usize = 64 << 20;
 pub(crate) struct Started {
     connection: Connection,
     tools: Vec<Tool>,
-    ended: oneshot::Receiver<String>,
+    end: End,
 }
 
 impl Started {
-    /// The connection, the server's tools, and what resolves with a description when its process ended.
-    pub(crate) fn split(self) -> (Arc<Connection>, Vec<Tool>, oneshot::Receiver<String>) {
-        (Arc::new(self.connection), self.tools, self.ended)
+    /// The connection, the server's tools, and what knows of its end.
+    pub(crate) fn split(self) -> (Arc<Connection>, Vec<Tool>, End) {
+        (Arc::new(self.connection), self.tools, self.end)
+    }
+}
+
+/// The end of a server's process, and what it last said.
+pub(crate) struct End {
+    ended: oneshot::Receiver<String>,
+    tail: StderrTail,
+    draining: JoinHandle<()>,
+}
+
+impl End {
+    /// Resolves with how the process ended.
+    pub(crate) async fn ended(&mut self) -> String {
+        (&mut self.ended).await.unwrap_or_else(|_| "it was stopped".to_owned())
+    }
+
+    /// What it last said, as the end of a message.
+    pub(crate) async fn last_words(self) -> String {
+        // Something that it started may hold its stderr open.
+        let _ = tokio::time::timeout(Duration::from_millis(100), self.draining).await;
+        self.tail.note()
+    }
+
+    /// What it said until now, as the end of a message.
+    pub(crate) fn words_so_far(&self) -> String {
+        self.tail.note()
     }
 }
 
 /// The connection to a running server.
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    /// Told when a call finds the connection broken while the process lives.
+    pub(crate) broken: Notify,
     /// Ends the process when dropped: stdin is closed, then TERM, then KILL.
     _process: Process,
 }
@@ -68,72 +94,21 @@ impl Drop for Process {
 
 /// The server did not come up; the text is complete and for people.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("server {name:?} ({command}) did not start: {reason}{}", stderr_note(.stderr))]
+#[error("server {name:?} ({command}) did not start: {reason}{last_words}")]
 pub(crate) struct ConnectError {
     name: String,
     command: String,
     reason: String,
-    stderr: Vec<String>,
-}
-
-fn stderr_note(lines: &[String]) -> String {
-    if lines.is_empty() {
-        String::new()
-    } else {
-        format!("\nits last lines on stderr:\n  {}", lines.join("\n  "))
-    }
-}
-
-/// The last lines of a server's stderr. Drained always, or the server would block on a full pipe.
-#[derive(Clone, Default)]
-struct StderrTail(Arc<Mutex<VecDeque<String>>>);
-
-impl StderrTail {
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-
-    fn push(&self, line: &[u8]) {
-        let text = String::from_utf8_lossy(&line[..line.len().min(STDERR_LINE)]);
-        let text: String = text.trim_end().chars().filter(|c| !c.is_control()).collect();
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == STDERR_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(text);
-    }
-
-    /// Reads until the end; a line longer than what is kept costs no memory.
-    async fn drain(self, stderr: impl AsyncRead + Unpin) {
-        let mut reader = BufReader::new(stderr);
-        let mut line = Vec::new();
-        while let Ok(chunk) = reader.fill_buf().await {
-            if chunk.is_empty() {
-                break;
-            }
-            let end = chunk.iter().position(|byte| *byte == b'\n');
-            let taken = end.map_or(chunk.len(), |at| at + 1);
-            let room = STDERR_LINE.saturating_sub(line.len()).min(taken);
-            line.extend_from_slice(&chunk[..room]);
-            reader.consume(taken);
-            if end.is_some() {
-                self.push(&std::mem::take(&mut line));
-            }
-        }
-        if !line.is_empty() {
-            self.push(&line);
-        }
-    }
+    last_words: String,
 }
 
 /// Starts the server, shakes hands and lists its tools, all within the spec's start-up time.
 pub(crate) async fn connect(spec: &ServerSpec, life: &Lifetime) -> Result<Started, ConnectError> {
-    let tail = StderrTail::default();
-    let failed = |reason: String, stderr: Vec<String>| ConnectError {
+    let failed = |reason: String, last_words: String| ConnectError {
         name: spec.name.clone(),
         command: spec.command_line(),
         reason,
-        stderr,
+        last_words,
     };
     let command = Command {
         program: spec.command.clone().into(),
@@ -143,19 +118,24 @@ pub(crate) async fn connect(spec: &ServerSpec, life: &Lifetime) -> Result<Starte
         input: Input::Pipe,
         output: Output::Separate,
     };
-    let mut child =
-        sandbox::spawn(&Policy::FullAccess, command).await.map_err(|e| failed(e.to_string(), Vec::new()))?;
+    let mut child = sandbox::spawn(&Policy::FullAccess, command)
+        .await
+        .map_err(|e| failed(e.to_string(), String::new()))?;
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
-        return Err(failed("its pipes are missing".to_owned(), Vec::new()));
+        return Err(failed("its pipes are missing".to_owned(), String::new()));
     };
+    let tail = StderrTail::of(spec);
     let draining = tokio::spawn(tail.clone().drain(stderr));
     let stop = CancellationToken::new();
     let process = Process(stop.clone());
-    let (ended_tx, mut ended) = oneshot::channel();
-    life.reapers.spawn(reap(child, stop, life.grace, ended_tx));
+    let (ended_tx, ended) = oneshot::channel();
+    let mut end = End { ended, tail, draining };
+    life.reapers.spawn(reap(child, stop, life.clone(), ended_tx));
 
+    // Our giving up closes stdin, which makes a server leave: with this it stays, and an end is its own.
+    let held = stdin.as_fd().try_clone_to_owned();
     let transport =
         AsyncRwTransport::<RoleClient, _, _>::new(stdout, stdin).with_max_line_length(MAX_MESSAGE);
     let starting = async {
@@ -166,41 +146,34 @@ pub(crate) async fn connect(spec: &ServerSpec, life: &Lifetime) -> Result<Starte
             client.list_tools(spec.startup_timeout).await.map_err(|e| format!("listing its tools: {e}"))?;
         Ok::<_, String>((client, tools))
     };
-    let reason = match tokio::time::timeout(spec.startup_timeout, starting).await {
+    let (reason, patience) = match tokio::time::timeout(spec.startup_timeout, starting).await {
         Ok(Ok((client, tools))) => {
-            return Ok(Started { connection: Connection { client, _process: process }, tools, ended });
+            let connection = Connection { client, broken: Notify::new(), _process: process };
+            return Ok(Started { connection, tools, end });
         }
-        Ok(Err(reason)) => reason,
-        Err(_) => format!(
-            "no answer within {} s; give it more with startup_timeout_sec under [mcp_servers.{}]",
-            spec.startup_timeout.as_secs_f64(),
-            spec.name
-        ),
+        // A server that died says more by how it ended than by the broken connection, and may need a moment.
+        Ok(Err(reason)) => (reason, Duration::from_millis(500)),
+        Err(_) => {
+            let reason = format!(
+                "no answer within {} s; give it more with startup_timeout_sec under [mcp_servers.{}]",
+                spec.startup_timeout.as_secs_f64(),
+                spec.name
+            );
+            (reason, Duration::ZERO)
+        }
     };
-    // A server that died says more by how it ended than by the broken connection. Its end may be a moment away.
-    let ending = tokio::time::timeout(Duration::from_millis(500), &mut ended).await;
-    let reason = match ending {
-        Ok(Ok(ending)) => ending,
-        _ => reason,
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(200), draining).await;
-    Err(failed(reason, tail.lines()))
+    let ending = tokio::time::timeout(patience, &mut end.ended).await;
+    drop(held);
+    let reason = ending.ok().and_then(Result::ok).unwrap_or(reason);
+    Err(failed(reason, end.last_words().await))
 }
 
 /// Owns the process until it is gone.
-async fn reap(mut child: Child, stop: CancellationToken, grace: Duration, ended: oneshot::Sender<String>) {
+async fn reap(mut child: Child, stop: CancellationToken, life: Lifetime, ended: oneshot::Sender<String>) {
     let exit = tokio::select! {
         exit = child.wait() => exit,
-        () = stop.cancelled() => {
-            // Its stdin is closed by now: a well-behaved server is already leaving.
-            match tokio::time::timeout(grace / 4, child.wait()).await {
-                Ok(exit) => exit,
-                Err(_) => {
-                    child.terminate(grace);
-                    child.wait().await
-                }
-            }
-        }
+        () = stop.cancelled() => leave(&mut child, &life).await,
+        () = life.closing.cancelled() => leave(&mut child, &life).await,
     };
     let text = match exit {
         Ok(sandbox::Exit::Code(code)) => format!("it exited with code {code}"),
@@ -208,4 +181,27 @@ async fn reap(mut child: Child, stop: CancellationToken, grace: Duration, ended:
         Err(error) => format!("waiting for it failed: {error}"),
     };
     let _ = ended.send(text);
+}
+
+/// Waits for a process to leave, then asks it to, then kills it. Its stdin is closed by now: a well-behaved one is
+/// already leaving.
+async fn leave(child: &mut Child, life: &Lifetime) -> std::io::Result<sandbox::Exit> {
+    if let Some(exit) =
+        life.closing.run_until_cancelled(tokio::time::timeout(life.grace / 4, child.wait())).await
+    {
+        if let Ok(exit) = exit {
+            return exit;
+        }
+        child.terminate(life.grace);
+        if let Some(exit) = life.closing.run_until_cancelled(child.wait()).await {
+            return exit;
+        }
+    }
+    // The pool shuts down, and somebody waits for it.
+    let grace = life.grace.min(Pool::LAST_GRACE * 2 / 3);
+    if let Ok(exit) = tokio::time::timeout(grace / 4, child.wait()).await {
+        return exit;
+    }
+    child.terminate(grace);
+    child.wait().await
 }

@@ -5,6 +5,7 @@ mod client;
 mod connect;
 mod pool;
 mod spec;
+mod stderr;
 mod toolset;
 
 pub use catalog::{Catalog, Entry};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use rmcp::model::Tool;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,8 +56,6 @@ struct Slot {
     spec: ServerSpec,
     prefix: String,
     state: watch::Sender<State>,
-    /// Told when a call finds the connection broken while the process lives.
-    broken: Notify,
 }
 
 /// All external servers of the configuration.
@@ -77,9 +77,7 @@ impl Pool {
         let slots = specs
             .into_iter()
             .zip(prefixes)
-            .map(|(spec, prefix)| {
-                Arc::new(Slot { spec, prefix, state: watch::Sender::new(State::Idle), broken: Notify::new() })
-            })
+            .map(|(spec, prefix)| Arc::new(Slot { spec, prefix, state: watch::Sender::new(State::Idle) }))
             .collect();
         let life = Lifetime {
             closing: CancellationToken::new(),
@@ -160,6 +158,9 @@ impl Pool {
                 "server {name:?} is disabled; set enabled = true under [mcp_servers.{name}]"
             ));
         }
+        if self.life.closing.is_cancelled() {
+            return Err(format!("server {name:?} is shutting down"));
+        }
         self.start(slot, |state| !matches!(state, State::Starting | State::Ready(..)));
         let mut state = slot.state.subscribe();
         let settled = state.wait_for(|state| !matches!(state, State::Starting | State::Idle)).await;
@@ -170,14 +171,10 @@ impl Pool {
         }
     }
 
-    /// A call found the connection broken: the process is ended, and the next call starts it anew.
-    pub(crate) fn broken(&self, name: &str) {
-        if let Some(slot) = self.slots.iter().find(|slot| slot.spec.name == name) {
-            slot.broken.notify_one();
-        }
-    }
-
     fn start(self: &Arc<Self>, slot: &Arc<Slot>, when: impl Fn(&State) -> bool) {
+        if self.life.closing.is_cancelled() {
+            return;
+        }
         let begun = slot.state.send_if_modified(|state| {
             let begin = when(state);
             if begin {
@@ -185,7 +182,7 @@ impl Pool {
             }
             begin
         });
-        if begun && !self.life.closing.is_cancelled() {
+        if begun {
             tokio::spawn(run(Arc::clone(slot), self.changed.clone(), self.life.clone()));
         }
     }
@@ -204,9 +201,16 @@ impl Slot {
         }
     }
 
-    fn ready(&self, connection: Arc<Connection>, tools: Vec<rmcp::model::Tool>) {
+    fn ready(&self, connection: &Arc<Connection>, tools: Vec<Tool>) {
         let entries = entries(&self.spec.name, &self.prefix, tools, self.spec.approval);
-        self.state.send_replace(State::Ready(connection, Arc::new(entries)));
+        self.state.send_replace(State::Ready(Arc::clone(connection), Arc::new(entries)));
+    }
+
+    /// Whether these are the tools that it has already.
+    fn has(&self, tools: &[Tool]) -> bool {
+        let entries = entries(&self.spec.name, &self.prefix, tools.to_vec(), self.spec.approval);
+        let State::Ready(_, known) = &*self.state.borrow() else { return false };
+        known.iter().map(|entry| &entry.tool).eq(entries.iter().map(|entry| &entry.tool))
     }
 }
 
@@ -223,33 +227,41 @@ async fn run(slot: Arc<Slot>, changed: watch::Sender<u64>, life: Lifetime) {
     changed.send_modify(|count| *count += 1);
 }
 
+/// The least time between two listings that a server asks for by saying that its tools changed.
+const RELIST: Duration = Duration::from_secs(1);
+
 /// Starts the server and keeps its tools current; answers why it ended.
 async fn live(slot: &Slot, changed: &watch::Sender<u64>, life: &Lifetime) -> String {
     let connection = match connect(&slot.spec, life).await {
         Ok(connection) => connection,
         Err(error) => return error.to_string(),
     };
-    let (connection, tools, mut ended) = connection.split();
-    // A break that an earlier life was told of does not count for this one.
-    let _ = futures::FutureExt::now_or_never(slot.broken.notified());
-    slot.ready(Arc::clone(&connection), tools);
+    let (connection, tools, mut end) = connection.split();
+    slot.ready(&connection, tools);
     changed.send_modify(|count| *count += 1);
+    let named = format!("server {:?} ({})", slot.spec.name, slot.spec.command_line());
+    let mut next_listing = Instant::now();
     loop {
+        let wanted = async {
+            connection.client.tools_changed().await;
+            tokio::time::sleep_until(next_listing).await;
+        };
         tokio::select! {
-            ending = &mut ended => {
-                let ending = ending.unwrap_or_else(|_| "it was stopped".to_owned());
-                return format!("server {:?} ({}) ended: {ending}", slot.spec.name, slot.spec.command_line());
+            ending = end.ended() => return format!("{named} ended: {ending}{}", end.last_words().await),
+            () = connection.broken.notified() => {
+                return format!("{named} closed its connection{}", end.words_so_far());
             }
-            () = slot.broken.notified() => {
-                return format!("server {:?} ({}) closed its connection", slot.spec.name, slot.spec.command_line());
-            }
-            () = connection.client.tools_changed() => match connection.client.list_tools(slot.spec.startup_timeout).await {
-                Ok(tools) => {
-                    slot.ready(Arc::clone(&connection), tools);
-                    changed.send_modify(|count| *count += 1);
+            () = wanted => {
+                next_listing = Instant::now() + RELIST;
+                match connection.client.list_tools(slot.spec.startup_timeout).await {
+                    Ok(tools) if slot.has(&tools) => {}
+                    Ok(tools) => {
+                        slot.ready(&connection, tools);
+                        changed.send_modify(|count| *count += 1);
+                    }
+                    Err(error) => tracing::warn!("{named}: listing its tools again: {error}"),
                 }
-                Err(error) => tracing::warn!("server {:?}: listing its tools again: {error}", slot.spec.name),
-            },
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::channel::mpsc::{Receiver, Sender, channel};
 use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 
+use super::stderr::MASK;
 use crate::approval::{ApprovalPolicy, ToolApproval};
 
 /// An external MCP server that speaks over its stdin and stdout.
@@ -35,15 +36,31 @@ pub struct ServerSpec {
 }
 
 impl ServerSpec {
-    /// The command as a person would type it, for messages. Without the environment: it may hold secrets.
+    /// The command as a person would type it, for messages. Without the environment and without the values of
+    /// flags such as `--api-key`: they may be secrets.
     #[must_use]
     pub fn command_line(&self) -> String {
-        std::iter::once(&self.command)
-            .chain(&self.args)
-            .map(|word| quoted(word))
-            .collect::<Vec<_>>()
-            .join(" ")
+        let mut words = vec![quoted(&self.command)];
+        let mut after_secret_flag = false;
+        for word in &self.args {
+            let (flag, value) =
+                word.split_once('=').map_or((word.as_str(), None), |(flag, value)| (flag, Some(value)));
+            let secret_flag = names_a_secret(flag);
+            words.push(match value {
+                _ if after_secret_flag && !word.starts_with('-') => MASK.to_owned(),
+                Some(_) if secret_flag => format!("{flag}={MASK}"),
+                _ => quoted(word),
+            });
+            after_secret_flag = secret_flag && value.is_none();
+        }
+        words.join(" ")
     }
+}
+
+/// Whether a flag's value is a secret, by the flag's name.
+fn names_a_secret(flag: &str) -> bool {
+    let name = flag.to_ascii_lowercase();
+    name.starts_with('-') && ["key", "token", "secret", "password"].iter().any(|word| name.contains(word))
 }
 
 /// A word as a shell would need it; plain words stay as they are.
@@ -109,7 +126,29 @@ impl std::fmt::Debug for InProcess {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{ServerSpec, ToolApproval, quoted};
+    use std::time::Duration;
+
+    #[test]
+    fn the_values_of_secret_flags_are_not_in_the_command_line() {
+        let words = "--api-key=sk-1 --token sk-2 --verbose --PASSWORD -x --secret --y --monkeys a";
+        let spec = ServerSpec {
+            name: "s".to_owned(),
+            command: "serve".to_owned(),
+            args: words.split(' ').map(str::to_owned).collect(),
+            env: Vec::new(),
+            cwd: "/".into(),
+            enabled: true,
+            startup_timeout: Duration::ZERO,
+            tool_timeout: Duration::ZERO,
+            approval: ToolApproval::Unset,
+        };
+        assert_eq!(
+            spec.command_line(),
+            "serve '--api-key=***' --token '***' --verbose --PASSWORD -x --secret --y --monkeys '***'"
+                .replace('\'', "")
+        );
+    }
 
     #[test]
     fn words_are_quoted_only_where_a_shell_would_need_it() {

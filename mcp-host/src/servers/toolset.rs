@@ -156,7 +156,7 @@ impl Toolset {
             .await;
         match result {
             Err(LinkError::Closed) => {
-                self.pool.broken(server);
+                connection.broken.notify_one();
                 Err(LinkError::Refused(format!(
                     "server {server:?} ({}) ended during the call; calling again starts it anew",
                     spec.command_line()

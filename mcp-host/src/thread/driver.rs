@@ -6,9 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Accepted, Emitter, Handle, History, Order, Rollout, Thread, ThreadId, Transcript, instructions,
-};
+use super::{Accepted, Emitter, Handle, History, Order, Rollout, Thread, ThreadId, Transcript, instructions};
 use crate::error::{ErrorCode, HostError};
 use crate::event::{Event, TurnOutcome};
 use crate::servers::Toolset;
@@ -243,10 +241,7 @@ mod tests {
         let thread = launch(state, record.clone());
         let mut turn = thread.submit("begin".to_owned()).await.unwrap();
         let outcome = turn.outcome.wait_for(Option::is_some).await.unwrap().clone();
-        assert!(
-            matches!(outcome, Some(TurnOutcome::Failed { code: ErrorCode::Storage, .. })),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Some(TurnOutcome::Failed { code: ErrorCode::Storage, .. })), "{outcome:?}");
         while let Ok(event) = turn.events.try_recv() {
             assert!(!matches!(event.event, Event::CallStarted { .. }), "the unrecorded call ran");
         }

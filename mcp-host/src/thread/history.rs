@@ -83,8 +83,12 @@ mod tests {
 
     #[test]
     fn a_call_under_an_id_used_before_is_closed_and_an_output_without_a_call_is_left_out() {
-        let again =
-            [Item::output("x", "orphan"), call("c1"), Item::output("c1", "done"), Item::output("c1", "twice")];
+        let again = [
+            Item::output("x", "orphan"),
+            call("c1"),
+            Item::output("c1", "done"),
+            Item::output("c1", "twice"),
+        ];
         let mut items = again.to_vec();
         items.push(call("c1"));
         let history = History::new(items);

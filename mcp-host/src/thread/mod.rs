@@ -6,8 +6,8 @@ mod history;
 mod instructions;
 mod rollout;
 
-use std::str::FromStr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -57,10 +57,18 @@ impl FromStr for ThreadId {
 /// What the driver is asked to do.
 pub(crate) enum Order {
     /// Holds the thread, which stays open until the turn is over.
-    Submit { thread: Thread, prompt: String, reply: oneshot::Sender<Accepted> },
-    Interrupt { turn_id: String },
+    Submit {
+        thread: Thread,
+        prompt: String,
+        reply: oneshot::Sender<Accepted>,
+    },
+    Interrupt {
+        turn_id: String,
+    },
     /// Interrupts whatever turn is running; `ended` is dropped when its end is on record.
-    Stop { ended: oneshot::Sender<()> },
+    Stop {
+        ended: oneshot::Sender<()>,
+    },
 }
 
 /// A prompt that was accepted: the turn it is part of, and how to follow it.

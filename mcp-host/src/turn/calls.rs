@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::stream::{FuturesOrdered, StreamExt};
-use providers::{Item, Output, Part};
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResourceContents, Role};
+use providers::Item;
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::output::{capped, output};
 use crate::error::CallError;
 use crate::event::Event;
 use crate::servers::{CallRequest, Catalog, ProgressSink, Toolset};
@@ -99,6 +100,7 @@ async fn run_one(
             }
         }
     };
+    let result = capped(result);
     let output = output(&result);
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     emitter.emit(Event::CallFinished { call_id: call.id.clone(), tool: call.tool, duration_ms, result });
@@ -129,92 +131,9 @@ fn text_error(text: &str) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text)])
 }
 
-/// What the model reads of a result: the blocks meant for it, images as images, and the structured content
-/// where the text does not say it already.
-fn output(result: &CallToolResult) -> Output {
-    let mut parts: Vec<Part> = result.content.iter().filter_map(part).collect();
-    let said = parts.iter().any(|part| matches!(part, Part::InputText { .. }));
-    if let (Some(structured), false) = (&result.structured_content, said) {
-        parts.push(Part::InputText { text: structured.to_string() });
-    }
-    if result.is_error == Some(true) && parts.is_empty() {
-        parts.push(Part::InputText { text: "the tool failed without saying why".to_owned() });
-    }
-    let texts: Option<Vec<&str>> = parts
-        .iter()
-        .map(|part| if let Part::InputText { text } = part { Some(text.as_str()) } else { None })
-        .collect();
-    match texts {
-        Some(texts) => Output::Text(texts.join("\n")),
-        None => Output::Parts(parts),
-    }
-}
-
-fn part(block: &ContentBlock) -> Option<Part> {
-    if !for_the_model(block) {
-        return None;
-    }
-    let text = |text: String| Some(Part::InputText { text });
-    match block {
-        ContentBlock::Text(content) => text(content.text.clone()),
-        ContentBlock::Image(image) => Some(Part::InputImage {
-            image_url: format!("data:{};base64,{}", image.mime_type, image.data),
-            detail: None,
-        }),
-        ContentBlock::Resource(embedded) => match &embedded.resource {
-            ResourceContents::TextResourceContents { text: contents, .. } => text(contents.clone()),
-            other => text(format!("[resource {}]", serde_json::to_value(other).ok()?.get("uri")?)),
-        },
-        other => text(serde_json::to_string(other).ok()?),
-    }
-}
-
-/// A block addressed to the user alone is left out: a diff, for one, which the model wrote itself.
-fn for_the_model(block: &ContentBlock) -> bool {
-    let annotations = match block {
-        ContentBlock::Text(content) => &content.annotations,
-        ContentBlock::Image(content) => &content.annotations,
-        ContentBlock::Audio(content) => &content.annotations,
-        ContentBlock::Resource(content) => &content.annotations,
-        ContentBlock::ResourceLink(content) => &content.annotations,
-        _ => return true,
-    };
-    let audience = annotations.as_ref().and_then(|a| a.audience.as_ref());
-    audience.is_none_or(|audience| audience.is_empty() || audience.contains(&Role::Assistant))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{output, parse};
-    use providers::Output;
-    use rmcp::model::{CallToolResult, ContentBlock};
-    use serde_json::json;
-
-    fn text(result: CallToolResult) -> String {
-        match output(&result) {
-            Output::Text(text) => text,
-            Output::Parts(parts) => format!("{} parts", parts.len()),
-        }
-    }
-
-    #[test]
-    fn text_and_structured_content_are_not_said_twice() {
-        let mut both = CallToolResult::success(vec![ContentBlock::text("sum: 3")]);
-        both.structured_content = Some(json!({"sum": 3}));
-        assert_eq!(text(both), "sum: 3");
-        let mut structured = CallToolResult::success(vec![]);
-        structured.structured_content = Some(json!({"sum": 3}));
-        assert_eq!(text(structured), r#"{"sum":3}"#);
-    }
-
-    #[test]
-    fn an_image_stays_an_image() {
-        let result = CallToolResult::success(vec![
-            ContentBlock::text("see"),
-            ContentBlock::image("AAAA", "image/png"),
-        ]);
-        assert_eq!(text(result), "2 parts");
-    }
+    use super::parse;
 
     #[test]
     fn arguments_that_are_no_object_say_so() {

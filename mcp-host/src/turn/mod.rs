@@ -1,6 +1,7 @@
 //! The agent: from a prompt to its end. Ask the model; run what it calls for; ask again.
 
 mod calls;
+mod output;
 mod sampling;
 
 use providers::{Item, ProviderError};

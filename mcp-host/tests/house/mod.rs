@@ -126,7 +126,7 @@ fn host(
         servers,
         in_process: vec![InProcess { prefix: String::new(), make: Arc::new(|_| serve_bench()) }],
         places: Places { sessions: folder.join("sessions") },
-        timing: Timing { list_wait: Duration::from_secs(10), server_grace: Duration::from_millis(200) },
+        timing: Timing { list_wait: Duration::from_secs(10), server_grace: Duration::from_secs(10) },
     })
 }
 

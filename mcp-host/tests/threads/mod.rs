@@ -33,7 +33,8 @@ async fn an_idle_thread_that_nobody_holds_gives_up_its_record_and_its_turn_does_
     while turn.events.recv().await.is_ok() {}
     let here = house.host.clone();
     house.restarted();
-    let mut there = house.host.resume(&id.to_string()).await.unwrap().submit("go on".to_owned()).await.unwrap();
+    let mut there =
+        house.host.resume(&id.to_string()).await.unwrap().submit("go on".to_owned()).await.unwrap();
     assert_eq!(outcome(&mut there).await, TurnOutcome::Completed { text: "going on".to_owned() });
     drop(here);
 }
