@@ -7,6 +7,9 @@ pub use mcp_host::{ErrorCode, Event, Record, TurnOutcome};
 /// to. Its parameters are the record's fields, with `_meta.requestId`.
 pub const EVENT_METHOD: &str = "codex/event";
 
+/// In the `_meta` of an [`EVENT_METHOD`] notification: the id of the request it belongs to.
+pub const REQUEST_ID: &str = "requestId";
+
 /// A client that declares this under `capabilities.experimental` gets [`EVENT_METHOD`] notifications.
 pub const EVENTS_CAPABILITY: &str = "codex/events";
 

@@ -1,7 +1,5 @@
 //! The test dialect of this crate: a connection whose client is in the hands of the test.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests: it fails as a test does")]
-
 use std::convert::Infallible;
 use std::time::Duration;
 

@@ -6,6 +6,7 @@
 
 pub mod api;
 mod attach;
+mod changes;
 mod client;
 mod direct;
 #[cfg(test)]

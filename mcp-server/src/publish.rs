@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use mcp_host::{Event, Record};
 use rmcp::RoleServer;
-use rmcp::model::{CustomNotification, ProgressNotificationParam, ProgressToken, ServerNotification};
+use rmcp::model::{
+    CustomNotification, GetMeta, ProgressNotificationParam, ProgressToken, ServerNotification,
+};
 use rmcp::service::{Peer, RequestContext};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::api::{EVENT_METHOD, EVENTS_CAPABILITY};
+use crate::api::{EVENT_METHOD, EVENTS_CAPABILITY, REQUEST_ID};
 
 /// The least time between two progress messages.
 const PACE: Duration = Duration::from_millis(500);
@@ -83,9 +85,9 @@ impl Publisher {
     }
 
     async fn event(&self, record: &Record) {
-        let Ok(Value::Object(mut params)) = serde_json::to_value(record) else { return };
-        params.insert("_meta".to_owned(), json!({"requestId": self.request_id}));
-        let notification = CustomNotification::new(EVENT_METHOD, Some(params.into()));
+        let Ok(params) = serde_json::to_value(record) else { return };
+        let mut notification = CustomNotification::new(EVENT_METHOD, Some(params));
+        notification.get_meta_mut().insert(REQUEST_ID.to_owned(), self.request_id.clone());
         let _ = self.peer.send_notification(ServerNotification::CustomNotification(notification)).await;
     }
 

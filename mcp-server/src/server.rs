@@ -1,6 +1,7 @@
 //! The MCP server: what it lists and whom it asks. It decides nothing.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
@@ -16,7 +17,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::SERVERS_META;
-use crate::{attach, direct, tools};
+use crate::{attach, changes, direct, tools};
 
 /// Which tools a client sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +40,8 @@ struct Inner {
     /// The thread this connection spoke to last, for a `codex-reply` that names none.
     last_thread: Mutex<Option<String>>,
     end_of_input: CancellationToken,
+    /// The client is being told of changes.
+    announcing: AtomicBool,
 }
 
 const INSTRUCTIONS: &str = "\
@@ -57,7 +60,14 @@ impl CodexServer {
         end_of_input: CancellationToken,
     ) -> Result<Self, mcp_host::SettingsError> {
         let toolset = host.toolset()?;
-        Ok(Self(Arc::new(Inner { host, expose, toolset, last_thread: Mutex::default(), end_of_input })))
+        Ok(Self(Arc::new(Inner {
+            host,
+            expose,
+            toolset,
+            last_thread: Mutex::default(),
+            end_of_input,
+            announcing: AtomicBool::new(false),
+        })))
     }
 
     async fn listing(&self) -> ListToolsResult {
@@ -181,12 +191,8 @@ impl CodexServer {
 
     /// Tells a client of the older era whenever the catalog changed.
     async fn announce_changes(self, peer: Peer<RoleServer>) {
-        let mut changes = self.0.toolset.changes();
-        while changes.changed().await.is_ok() && !peer.is_transport_closed() {
-            if peer.notify_tool_list_changed().await.is_err() {
-                break;
-            }
-        }
+        let announcing = changes::announce(self.0.toolset.changes(), || peer.notify_tool_list_changed());
+        self.0.end_of_input.run_until_cancelled(announcing).await;
     }
 }
 
@@ -194,36 +200,37 @@ impl ServerHandler for CodexServer {
     fn get_info(&self) -> ServerConfig {
         let mut me = Implementation::new("codex-mcp-server", env!("CARGO_PKG_VERSION"));
         me.title = Some("Codex".to_owned());
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
-        ServerConfig::new(capabilities).with_server_info(me).with_instructions(INSTRUCTIONS)
+        ServerConfig::new(capabilities(self.0.expose)).with_server_info(me).with_instructions(INSTRUCTIONS)
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        if self.0.expose == Expose::All {
-            let end = self.0.end_of_input.clone();
-            let announcing = self.clone().announce_changes(context.peer);
-            tokio::spawn(async move { end.run_until_cancelled(announcing).await });
+        // A client may say it again and again; it is told once.
+        if self.0.expose == Expose::All && !self.0.announcing.swap(true, Ordering::Relaxed) {
+            tokio::spawn(self.clone().announce_changes(context.peer));
         }
     }
 
     fn accepted_subscription_filter(&self, wanted: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(wanted.supported_by(&self.get_info().capabilities))
+        Some(wanted.supported_by(&capabilities(self.0.expose)))
     }
 
     /// The newer era's way to hear of changes.
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let mut changes = self.0.toolset.changes();
-        loop {
-            tokio::select! {
-                () = context.cancelled() => return Ok(()),
-                () = self.0.end_of_input.cancelled() => return Ok(()),
-                changed = changes.changed() => {
-                    if changed.is_err() || context.sink().notify_tool_list_changed().await.is_err() {
-                        return Ok(());
-                    }
+        let announcing = async {
+            match self.0.expose {
+                Expose::All => {
+                    let tell = || context.sink().notify_tool_list_changed();
+                    changes::announce(self.0.toolset.changes(), tell).await;
                 }
+                Expose::Agent => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            () = context.cancelled() => {}
+            () = self.0.end_of_input.cancelled() => {}
+            () = announcing => {}
         }
+        Ok(())
     }
 
     async fn list_tools(
@@ -274,6 +281,32 @@ impl ServerHandler for CodexServer {
 const KNOWN_METHODS: [&str; 6] =
     ["initialize", "server/discover", "tools/call", "tools/list", "resources/read", "prompts/get"];
 
+/// The agent alone never changes.
+fn capabilities(expose: Expose) -> ServerCapabilities {
+    let builder = ServerCapabilities::builder().enable_tools();
+    match expose {
+        Expose::All => builder.enable_tool_list_changed().build(),
+        Expose::Agent => builder.build(),
+    }
+}
+
 fn failed(text: String) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Expose, capabilities};
+    use rmcp::model::SubscriptionFilter;
+    use serde_json::json;
+
+    #[test]
+    fn the_agent_alone_announces_no_changes_to_either_era() {
+        let wanted: SubscriptionFilter = serde_json::from_value(json!({"toolsListChanged": true})).unwrap();
+        for (expose, announces) in [(Expose::All, Some(true)), (Expose::Agent, None)] {
+            let capabilities = capabilities(expose);
+            assert_eq!(capabilities.tools.as_ref().unwrap().list_changed, announces);
+            assert_eq!(wanted.supported_by(&capabilities).tools_list_changed, announces);
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) fn agent_tools() -> Vec<Tool> {
                 "Settings that override config.toml for this session, by their dotted names."},
             "base-instructions": {"type": "string", "description": "Instructions to use instead of the default ones."},
             "developer-instructions": {"type": "string", "description": "Added as a developer message."},
-            "compact-prompt": {"type": "string", "description": "Prompt for compacting the conversation."}
+            "compact-prompt": {"type": "string", "description": "Prompt for compacting the conversation. Accepted; has no effect yet."}
         },
         "required": ["prompt"]
     });

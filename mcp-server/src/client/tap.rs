@@ -9,15 +9,14 @@ use std::collections::HashMap;
 use mcp_host::Record;
 use rmcp::RoleClient;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, GetExtensions, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
-    ServerNotification,
+    ClientJsonRpcMessage, ClientNotification, CustomNotification, GetExtensions, GetMeta, JsonRpcMessage,
+    RequestId, ServerJsonRpcMessage, ServerNotification,
 };
 use rmcp::transport::Transport;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::EVENT_METHOD;
+use crate::api::{EVENT_METHOD, REQUEST_ID};
 
 /// Put into a request's extensions, gets the events of that request. It never leaves this process.
 #[derive(Clone)]
@@ -34,11 +33,10 @@ impl<T> Tap<T> {
         Self { inner, watchers: HashMap::new() }
     }
 
-    fn event(&mut self, params: Option<Value>) {
-        let Some(params) = params else { return };
-        let id = params.pointer("/_meta/requestId").and_then(|id| RequestId::deserialize(id).ok());
+    fn event(&self, event: CustomNotification) {
+        let id = event.get_meta().get(REQUEST_ID).and_then(|id| RequestId::deserialize(id).ok());
         let Some(watcher) = id.and_then(|id| self.watchers.get(&id)) else { return };
-        match serde_json::from_value(params) {
+        match serde_json::from_value(event.params.unwrap_or_default()) {
             // Who does not listen any more has cancelled, or will be answered.
             Ok(record) => drop(watcher.0.send(record)),
             Err(error) => tracing::warn!("an event that cannot be read: {error}"),
@@ -86,7 +84,7 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Tap<T> {
             match message {
                 JsonRpcMessage::Notification(notification) => match notification.notification {
                     ServerNotification::CustomNotification(custom) if custom.method == EVENT_METHOD => {
-                        self.event(custom.params);
+                        self.event(custom);
                     }
                     other => return Some(ServerJsonRpcMessage::notification(other)),
                 },

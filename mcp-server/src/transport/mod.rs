@@ -1,5 +1,6 @@
 //! Ways in: stdin and stdout, or a connection inside this process.
 
+mod intake;
 mod stdio;
 
 pub use stdio::{Closed, Flushed, Stdio};

@@ -4,23 +4,25 @@
 //! them non-blocking would change them for whoever else has them open. What is not JSON-RPC is answered with the
 //! error that the protocol has for it and the connection lives on; a line longer than the limit costs no memory.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::sync::Arc;
 
 use rmcp::RoleServer;
-use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId,
-    ServerJsonRpcMessage,
-};
+use rmcp::model::{ClientJsonRpcMessage, ErrorCode, JsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::Transport;
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+
+use super::intake::{Intake, Taken, Unanswered, refusal};
 
 /// The longest line that is read, in bytes.
 const MAX_LINE: usize = 16 << 20;
 /// Messages that wait to be written before senders wait too.
 const QUEUE: usize = 256;
+/// Errors that wait behind them before no more is read.
+const MAX_REFUSALS: usize = 16;
 
 /// What the reading thread finds.
 enum Input {
@@ -34,8 +36,12 @@ enum Input {
 pub struct Stdio {
     input: mpsc::Receiver<Input>,
     output: mpsc::Sender<Vec<u8>>,
-    /// A request was seen: from now on notifications make sense.
-    opened: bool,
+    intake: Intake,
+    unanswered: Arc<Unanswered>,
+    /// Errors on their way to the output.
+    refusals: VecDeque<Vec<u8>>,
+    /// There is no more input.
+    ended: bool,
 }
 
 /// Resolves when everything that was sent is written, once the transport is gone.
@@ -78,56 +84,46 @@ impl Stdio {
                 end_of_input.cancel();
             }
         })?;
-        Ok((Self { input, output, opened: false }, Flushed(flushed)))
+        let stdio = Self {
+            input,
+            output,
+            intake: Intake::default(),
+            unanswered: Arc::default(),
+            refusals: VecDeque::new(),
+            ended: false,
+        };
+        Ok((stdio, Flushed(flushed)))
     }
 
-    async fn refuse(&self, code: ErrorCode, message: String, id: Option<RequestId>) {
-        let error = ServerJsonRpcMessage::error(ErrorData::new(code, message, None), id);
-        if let Ok(bytes) = encode(&error) {
-            let _ = self.output.send(bytes).await;
+    fn refuse(&mut self, refusal: &ServerJsonRpcMessage) {
+        match encode(refusal) {
+            Ok(bytes) => self.refusals.push_back(bytes),
+            Err(error) => tracing::error!("a refusal that cannot be written: {error}"),
         }
     }
 
-    /// A message for the server, or `None` if the line was none; then the client has been told.
-    async fn decode(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
-        let value: Value = match serde_json::from_slice(line) {
-            Ok(value) => value,
-            Err(error) => {
-                self.refuse(ErrorCode::PARSE_ERROR, format!("not valid JSON: {error}"), None).await;
-                return None;
+    /// A message for the server, if the line is one and it is time for it.
+    fn take(&mut self, input: Input) -> Option<ClientJsonRpcMessage> {
+        let taken = match input {
+            Input::TooLong => {
+                let text = format!("a message is at most {} MiB long", MAX_LINE >> 20);
+                Taken::Refused(refusal(ErrorCode::INVALID_REQUEST, text, None))
             }
+            Input::Line(line) => self.intake.take(&line, &self.unanswered),
         };
-        let Value::Object(fields) = &value else {
-            let what =
-                if value.is_array() { "batches are not part of MCP" } else { "a message is a JSON object" };
-            self.refuse(ErrorCode::INVALID_REQUEST, what.to_owned(), None).await;
-            return None;
-        };
-        let method = fields.get("method").and_then(Value::as_str).map(str::to_owned);
-        let id = fields.get("id").and_then(|id| serde_json::from_value::<RequestId>(id.clone()).ok());
-        match serde_json::from_value(value) {
-            Ok(message) => self.admit(message),
-            Err(error) => {
-                // A notification gets no answer, not even a wrong one.
-                if id.is_some() || method.is_none() {
-                    let method = method.map(|m| format!(" {m:?}")).unwrap_or_default();
-                    let text = format!("not a JSON-RPC 2.0 request{method} of MCP: {error}");
-                    self.refuse(ErrorCode::INVALID_REQUEST, text, id).await;
-                }
+        match taken {
+            Taken::Message(message) => Some(message),
+            Taken::Nothing => None,
+            Taken::Refused(error) => {
+                self.refuse(&error);
                 None
             }
         }
     }
 
-    /// Before the first request nothing else means anything, and the library would give up on it.
-    fn admit(&mut self, message: ClientJsonRpcMessage) -> Option<ClientJsonRpcMessage> {
-        match &message {
-            JsonRpcMessage::Request(request) => {
-                self.opened |= !matches!(request.request, ClientRequest::PingRequest(_));
-                Some(message)
-            }
-            _ => self.opened.then_some(message),
-        }
+    /// Whether more input is wanted: a client that does not read, or asks more than can be answered, has to wait.
+    fn listens(&self) -> bool {
+        !self.ended && !self.intake.is_full() && self.refusals.len() < MAX_REFUSALS
     }
 }
 
@@ -139,21 +135,42 @@ impl Transport<RoleServer> for Stdio {
         item: ServerJsonRpcMessage,
     ) -> impl Future<Output = Result<(), Closed>> + Send + 'static {
         let output = self.output.clone();
+        let unanswered = Arc::clone(&self.unanswered);
         async move {
             let bytes = encode(&item).map_err(|_| Closed)?;
-            output.send(bytes).await.map_err(|_| Closed)
+            let room = output.reserve().await.map_err(|_| Closed)?;
+            let answered = match &item {
+                JsonRpcMessage::Response(response) => Some(&response.id),
+                JsonRpcMessage::Error(error) => error.id.as_ref(),
+                _ => None,
+            };
+            if let Some(id) = answered {
+                unanswered.answered(id);
+            }
+            room.send(bytes);
+            Ok(())
         }
     }
 
+    /// Cancel safe: between two waits everything stands in `self`.
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         loop {
-            match self.input.recv().await? {
-                Input::TooLong => {
-                    let text = format!("a message is at most {} MiB long", MAX_LINE >> 20);
-                    self.refuse(ErrorCode::INVALID_REQUEST, text, None).await;
+            if let Some(message) = self.intake.next_held(&self.unanswered) {
+                return Some(message);
+            }
+            let input = tokio::select! {
+                room = self.output.reserve(), if !self.refusals.is_empty() => {
+                    room.ok()?.send(self.refusals.pop_front()?);
+                    continue;
                 }
-                Input::Line(line) => {
-                    if let Some(message) = self.decode(&line).await {
+                () = self.unanswered.freed(), if self.intake.holds_back() => continue,
+                input = self.input.recv(), if self.listens() => input,
+                else => return None,
+            };
+            match input {
+                None => self.ended = true,
+                Some(input) => {
+                    if let Some(message) = self.take(input) {
                         return Some(message);
                     }
                 }
@@ -227,4 +244,94 @@ fn write(file: File, mut messages: mpsc::Receiver<Vec<u8>>) -> std::io::Result<(
         writer.flush()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Input, Intake, Stdio};
+    use futures::FutureExt;
+    use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
+    use rmcp::transport::Transport;
+    use serde_json::{Value, json};
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use tokio::sync::mpsc;
+
+    /// A transport whose files are channels.
+    struct Bench {
+        stdio: Stdio,
+        input: mpsc::Sender<Input>,
+        output: mpsc::Receiver<Vec<u8>>,
+    }
+
+    fn bench(room: usize) -> Bench {
+        let (input, lines) = mpsc::channel(1_024);
+        let (sender, output) = mpsc::channel(room);
+        let stdio = Stdio {
+            input: lines,
+            output: sender,
+            intake: Intake::default(),
+            unanswered: Arc::default(),
+            refusals: VecDeque::new(),
+            ended: false,
+        };
+        Bench { stdio, input, output }
+    }
+
+    impl Bench {
+        fn line(&self, line: &str) {
+            assert!(self.input.try_send(Input::Line(line.as_bytes().to_vec())).is_ok());
+        }
+
+        /// What the server gets without waiting; a wait is given up, as the library does.
+        fn received(&mut self) -> Option<ClientJsonRpcMessage> {
+            self.stdio.receive().now_or_never().flatten()
+        }
+
+        fn written(&mut self) -> Value {
+            self.output.try_recv().map_or(Value::Null, |line| serde_json::from_slice(&line).unwrap())
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_has_to_wait_is_not_lost_and_holds_nothing_up() {
+        let mut bench = bench(1);
+        bench.stdio.output.try_send(b"{}".to_vec()).unwrap();
+        bench.line("no JSON");
+        assert!(bench.received().is_none());
+        bench.line(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        assert_eq!(json!(bench.received())["id"], 1, "read on while the refusal waits");
+        assert_eq!(bench.written(), json!({}));
+        assert!(bench.received().is_none());
+        assert_eq!(bench.written()["error"]["code"], -32700);
+    }
+
+    #[test]
+    fn requests_that_nobody_reads_the_answers_of_are_bounded_and_a_cancellation_gets_through() {
+        let mut bench = bench(1);
+        for id in 0..1_000 {
+            bench.line(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#));
+        }
+        let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0}}"#;
+        bench.line(cancelled);
+        let received: Vec<Value> = std::iter::from_fn(|| bench.received()).map(|m| json!(m)).collect();
+        assert_eq!(received.len(), super::super::intake::MAX_OPEN + 2, "one took the cancelled one's place");
+        assert_eq!(received[received.len() - 2]["method"], "notifications/cancelled");
+        let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {}});
+        let answer: ServerJsonRpcMessage = serde_json::from_value(answer).unwrap();
+        assert!(bench.stdio.send(answer).now_or_never().unwrap().is_ok());
+        assert_eq!(json!(bench.received())["id"], 257);
+    }
+
+    #[test]
+    fn what_waits_is_still_served_after_the_end_of_input() {
+        let mut bench = bench(1);
+        bench.line("no JSON");
+        bench.line(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        let (other, _) = mpsc::channel(1);
+        drop(std::mem::replace(&mut bench.input, other));
+        assert_eq!(json!(bench.received())["id"], 1);
+        assert!(bench.stdio.receive().now_or_never().is_some_and(|end| end.is_none()));
+        assert_eq!(bench.written()["error"]["code"], -32700);
+    }
 }
