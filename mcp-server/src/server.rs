@@ -37,11 +37,42 @@ struct Inner {
     host: Host,
     expose: Expose,
     toolset: Arc<Toolset>,
-    /// The thread this connection spoke to last, for a `codex-reply` that names none.
-    last_thread: Mutex<Option<String>>,
+    /// The threads this connection spoke to, for a `codex-reply` that names none.
+    spoken_to: Mutex<SpokenTo>,
     end_of_input: CancellationToken,
     /// The client is being told of changes.
     announcing: AtomicBool,
+}
+
+/// One process may serve several conversations at once: with more than one thread, none is guessed.
+#[derive(Debug, Default)]
+enum SpokenTo {
+    #[default]
+    Nobody,
+    One(String),
+    Several,
+}
+
+impl SpokenTo {
+    fn note(&mut self, id: String) {
+        *self = match std::mem::take(self) {
+            Self::Nobody => Self::One(id),
+            Self::One(known) if known == id => Self::One(id),
+            Self::One(_) | Self::Several => Self::Several,
+        };
+    }
+
+    /// The thread that is meant without being named.
+    fn only(&self) -> Result<String, String> {
+        let why = match self {
+            Self::One(id) => return Ok(id.clone()),
+            Self::Nobody => "is missing",
+            Self::Several => "is missing, and this connection has more than one thread",
+        };
+        Err(format!(
+            "argument `threadId` {why}: give the threadId from the structuredContent of a `codex` result"
+        ))
+    }
 }
 
 const INSTRUCTIONS: &str = "\
@@ -64,7 +95,7 @@ impl CodexServer {
             host,
             expose,
             toolset,
-            last_thread: Mutex::default(),
+            spoken_to: Mutex::default(),
             end_of_input,
             announcing: AtomicBool::new(false),
         })))
@@ -141,10 +172,10 @@ impl CodexServer {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, String> {
         let arguments = tools::reply_arguments(request.arguments)?;
-        let last = || self.last_thread().clone();
-        let id = arguments.thread_id.or_else(last).ok_or(
-            "argument `threadId` is missing: give the threadId from the structuredContent of a `codex` result",
-        )?;
+        let id = match arguments.thread_id {
+            Some(id) => id,
+            None => self.spoken_to().only()?,
+        };
         let thread = self.0.host.resume(&id).await.map_err(|error| error.to_string())?;
         self.prompt(&thread, arguments.prompt, context).await
     }
@@ -155,7 +186,7 @@ impl CodexServer {
         prompt: String,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, String> {
-        *self.last_thread() = Some(thread.id().to_string());
+        self.spoken_to().note(thread.id().to_string());
         let accepted = thread.submit(prompt).await.map_err(|error| error.to_string())?;
         Ok(attach::follow(thread, accepted, context, &self.0.end_of_input).await)
     }
@@ -185,8 +216,8 @@ impl CodexServer {
         }
     }
 
-    fn last_thread(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.0.last_thread.lock().unwrap_or_else(PoisonError::into_inner)
+    fn spoken_to(&self) -> std::sync::MutexGuard<'_, SpokenTo> {
+        self.0.spoken_to.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells a client of the older era whenever the catalog changed.
@@ -296,9 +327,21 @@ fn failed(text: String) -> CallToolResult {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expose, capabilities};
+    use super::{Expose, SpokenTo, capabilities};
     use rmcp::model::SubscriptionFilter;
     use serde_json::json;
+
+    #[test]
+    fn a_reply_that_names_no_thread_is_never_sent_to_a_guessed_one() {
+        let mut spoken_to = SpokenTo::default();
+        assert!(spoken_to.only().unwrap_err().contains("`threadId` is missing"));
+        spoken_to.note("a".to_owned());
+        spoken_to.note("a".to_owned());
+        assert_eq!(spoken_to.only().as_deref(), Ok("a"));
+        spoken_to.note("b".to_owned());
+        spoken_to.note("b".to_owned());
+        assert!(spoken_to.only().unwrap_err().contains("more than one thread"));
+    }
 
     #[test]
     fn the_agent_alone_announces_no_changes_to_either_era() {

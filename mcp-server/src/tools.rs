@@ -43,8 +43,8 @@ pub(crate) fn agent_tools() -> Vec<Tool> {
         "properties": {
             "prompt": {"type": "string", "description": "What to say next in the session."},
             "threadId": {"type": "string", "description":
-                "The session's thread id, from the structuredContent of an earlier result. Required unless \
-                 conversationId is given."},
+                "The session's thread id, from the structuredContent of an earlier result. May be left out \
+                 while the connection has one session."},
             "conversationId": {"type": "string", "description": "Older name of threadId."}
         },
         "required": ["prompt"]

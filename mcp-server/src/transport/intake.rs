@@ -48,7 +48,7 @@ impl Unanswered {
 /// What became of a line.
 pub(super) enum Taken {
     /// A message for the server.
-    Message(ClientJsonRpcMessage),
+    Message(Box<ClientJsonRpcMessage>),
     /// An error for the client.
     Refused(Box<ServerJsonRpcMessage>),
     /// Nothing for anybody, at least for now.
@@ -107,7 +107,7 @@ impl Intake {
                 }
                 self.opened |= !matches!(request.request, ClientRequest::PingRequest(_));
                 if self.held.is_empty() && ids.len() <= MAX_OPEN {
-                    return Taken::Message(message);
+                    return Taken::Message(Box::new(message));
                 }
                 self.held_bytes += bytes;
                 self.held.push_back((id, bytes, message));
@@ -123,9 +123,9 @@ impl Intake {
                 if cancelled.is_some_and(|id| self.cancel(id, unanswered)) {
                     return Taken::Nothing;
                 }
-                Taken::Message(message)
+                Taken::Message(Box::new(message))
             }
-            _ => Taken::Message(message),
+            _ => Taken::Message(Box::new(message)),
         }
     }
 

@@ -112,7 +112,7 @@ impl Stdio {
             Input::Line(line) => self.intake.take(&line, &self.unanswered),
         };
         match taken {
-            Taken::Message(message) => Some(message),
+            Taken::Message(message) => Some(*message),
             Taken::Nothing => None,
             Taken::Refused(error) => {
                 self.refuse(&error);
