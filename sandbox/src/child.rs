@@ -15,14 +15,16 @@ use tokio::{
 
 use crate::{
     command::{Exit, Signal},
+    error::Stage,
     process::{Owner, Process},
 };
 
 /// A running command. It leads its own session and process group.
 ///
-/// Dropping it ends what is left of that group, such as jobs that a shell left in the background: at once,
-/// with `SIGKILL`, and without leaving a zombie. To let it go more gently, call
-/// [`terminate`](Self::terminate) first.
+/// Its tree is everything that it has started, directly or not, and also what has left its group to become a
+/// daemon. The tree does not outlive its owner: dropping this ends what is left of it, at once, with `SIGKILL`
+/// and without leaving a zombie, and so does the end of this process, if it is killed too. To let a command go
+/// more gently, call [`terminate`](Self::terminate) first.
 #[derive(Debug)]
 pub struct Child {
     /// Its standard input, if [`Input::Pipe`](crate::Input::Pipe).
@@ -32,18 +34,28 @@ pub struct Child {
     pub stdout: Option<pipe::Receiver>,
     /// Its standard error, if [`Output::Separate`](crate::Output::Separate).
     pub stderr: Option<pipe::Receiver>,
-    // Before the owner: the runtime lets go of the pidfd before the process is reaped.
-    ended: AsyncFd<Arc<Process>>,
+    // Before the owner: the runtime lets go of the pipe before the process does.
+    status: AsyncFd<Arc<Process>>,
     owner: Owner,
 }
 
 impl Child {
-    /// Needs a tokio runtime, whose reactor watches the process.
+    /// Needs a tokio runtime, whose reactor watches the status pipe.
     pub(crate) fn new(owner: Owner) -> io::Result<Self> {
         let process = Arc::clone(owner.process());
-        // SAFETY: a process owns its pidfd, never replaces it, and lives as long as this reference to it.
-        let ended = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?;
-        Ok(Self { stdin: None, stdout: None, stderr: None, ended, owner })
+        // SAFETY: a process owns its pipe, never replaces it, and lives as long as this reference to it.
+        let status = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?;
+        Ok(Self { stdin: None, stdout: None, stderr: None, status, owner })
+    }
+
+    /// Waits until it is known whether it runs; if not, with the step that failed.
+    pub(crate) async fn started(&mut self) -> io::Result<Result<(), (Stage, io::Error)>> {
+        loop {
+            if let Some(started) = self.owner.process().started()? {
+                return Ok(started);
+            }
+            self.status.readable().await?.clear_ready();
+        }
     }
 
     /// Its process id, and that of its group.
@@ -55,22 +67,23 @@ impl Child {
     /// and gives the same answer each time.
     ///
     /// # Errors
-    /// If the system does not tell, which happens only when someone else reaps this process's children.
+    /// If the system does not tell.
     pub async fn wait(&mut self) -> io::Result<Exit> {
         loop {
             if let Some(exit) = self.owner.process().exit()? {
                 return Ok(exit);
             }
-            self.ended.readable().await?.clear_ready();
+            self.status.readable().await?.clear_ready();
         }
     }
 
-    /// Sends a signal to its whole process group. To a group that has ended, nothing happens.
+    /// Sends a signal to its whole process group, and [`Signal::Kill`] to its whole tree. To one that has ended,
+    /// nothing happens.
     pub fn signal(&self, signal: Signal) {
-        self.owner.process().signal_group(signal);
+        self.owner.process().signal(signal);
     }
 
-    /// Asks the whole group to leave, now, and kills what is left of it after `grace`. Returns at once; the
+    /// Asks the whole group to leave, now, and kills what is left of the tree after `grace`. Returns at once; the
     /// rest happens in the background, also if the child is dropped. [`wait`](Self::wait) goes on to work.
     pub fn terminate(&mut self, grace: Duration) {
         self.signal(Signal::Terminate);

@@ -69,7 +69,7 @@ pub enum Signal {
     Interrupt,
     /// `SIGTERM`: a request to leave.
     Terminate,
-    /// `SIGKILL`: the end.
+    /// `SIGKILL`: the end, for those too that have left the group.
     Kill,
 }
 

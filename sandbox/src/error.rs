@@ -174,6 +174,8 @@ pub enum Stage {
     Ruleset,
     /// Forking.
     Fork,
+    /// Having a supervisor that sees to the command's whole process tree.
+    Supervisor,
     /// Having the async runtime watch the child.
     Watch,
     /// Leaving the terminal session of this process.
@@ -204,6 +206,31 @@ pub enum Stage {
     Exec,
 }
 
+impl Stage {
+    /// Every one, to find it again by its number.
+    pub(crate) const ALL: [Self; 19] = [
+        Self::Spawner,
+        Self::Pipes,
+        Self::Ruleset,
+        Self::Fork,
+        Self::Supervisor,
+        Self::Watch,
+        Self::Session,
+        Self::ParentDeath,
+        Self::Signals,
+        Self::Stdio,
+        Self::Descriptors,
+        Self::Cwd,
+        Self::Limits,
+        Self::Keyring,
+        Self::NoNewPrivileges,
+        Self::Capabilities,
+        Self::Landlock,
+        Self::Seccomp,
+        Self::Exec,
+    ];
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -211,6 +238,7 @@ impl fmt::Display for Stage {
             Self::Pipes => "make the command's pipes",
             Self::Ruleset => "build the landlock ruleset",
             Self::Fork => "fork",
+            Self::Supervisor => "supervise the command",
             Self::Watch => "watch the command",
             Self::Session => "start a new session",
             Self::ParentDeath => "tie the command to this process",

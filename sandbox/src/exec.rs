@@ -1,61 +1,41 @@
-//! The forked child, from its first instruction to the program's: raw system calls on prepared memory.
+//! The command's own process, from its first instruction to the program's: raw system calls on prepared memory.
 //!
 //! Other threads of this process may have held any lock at the moment of the fork, the allocator's included,
-//! and in the child nobody will ever release it. So below [`Image::run`] nothing allocates, locks, or can
-//! panic; each step is one or a few system calls, and a step that fails sends its name and its `errno` up the
-//! report pipe and ends there.
+//! and in the child nobody will ever release it. So below [`Image::start`] nothing allocates, locks, or can
+//! panic; each step is one or a few system calls, and a step that fails leaves its name and its `errno` to
+//! the [supervisor](crate::supervisor), whose memory it borrows until it becomes the program.
 #![cfg(target_os = "linux")]
-#![expect(unsafe_code, reason = "fork, exec and the calls between them have no safe form")]
+#![expect(unsafe_code, reason = "exec and the calls before it have no safe form")]
 
 use std::{
     convert::Infallible,
-    ffi::CString,
+    ffi::{CString, c_void},
     io,
     os::{
-        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, OwnedFd, RawFd},
         raw::c_char,
     },
     ptr,
+    sync::atomic::{AtomicI32, Ordering},
 };
 
 use libc::{c_int, c_long};
-use rustix::{io::Errno, process::Pid};
 
 use crate::{
     error::Stage,
     plan::{Confinement, Plan},
-    process::Process,
     seccomp::Filter,
+    syscall::{KERNEL_SIGSET, address, call, errno, set_errno, step},
 };
 
-/// Every step of the child that can fail. A report names it by its discriminant.
-const STAGES: [Stage; 13] = [
-    Stage::Session,
-    Stage::ParentDeath,
-    Stage::Signals,
-    Stage::Stdio,
-    Stage::Descriptors,
-    Stage::Cwd,
-    Stage::Limits,
-    Stage::Keyring,
-    Stage::NoNewPrivileges,
-    Stage::Capabilities,
-    Stage::Landlock,
-    Stage::Seccomp,
-    Stage::Exec,
-];
+/// Where the ruleset lies until it is entered, next to 0, 1 and 2.
+const RULESET_FD: c_long = 3;
+/// What is handed to the child lies at this number or above, out of the way of the places it is put into,
+/// its own and those of its supervisor.
+pub(crate) const FIRST_FREE_FD: RawFd = 8;
 
-/// Length of a report: the step and the `errno`, four bytes each.
-pub(crate) const REPORT: usize = 8;
-
-/// The descriptors of the child while it prepares: 0, 1, 2, these two, and none else.
-const REPORT_FD: c_long = 3;
-const RULESET_FD: c_long = 4;
-/// What is handed to the child lies at this number or above, out of the way of the places it is put into.
-const FIRST_FREE_FD: RawFd = 8;
-
-/// The size of the kernel's own signal set.
-const KERNEL_SIGSET: c_long = 8;
+/// What the command's own process has for a stack until it becomes the program.
+const STACK: usize = 64 << 10;
 
 /// The descriptor, moved to a number that the child does not put anything into.
 pub(crate) fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
@@ -65,88 +45,32 @@ pub(crate) fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(&fd, FIRST_FREE_FD)?)
 }
 
-/// Blocks all signals in the calling thread, which is to do nothing but fork. Also undoes an ignored SIGCHLD
-/// that this process may have been started with: the kernel would throw every exit status away.
-pub(crate) fn block_signals() {
-    // SAFETY: the calls get pointers to initialised values on this stack. No other thread can be between
-    // reading and writing the disposition of SIGCHLD: nothing else in this process sets it to "ignore".
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, ptr::null_mut());
-        let mut action: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut action) == 0
-            && action.sa_sigaction == libc::SIG_IGN
-        {
-            action.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut());
-        }
-    }
-}
-
-/// Sends a signal (0: only asks) to the group that the process leads or led. `EINVAL` before Linux 6.9.
-pub(crate) fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
-    const PIDFD_SIGNAL_PROCESS_GROUP: c_long = 1 << 2;
-    let (fd, info) = (c_long::from(pidfd.as_raw_fd()), ptr::null::<libc::siginfo_t>());
-    // SAFETY: the descriptor is open, and no siginfo is passed.
-    let sent = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, fd, c_long::from(signal), info, PIDFD_SIGNAL_PROCESS_GROUP)
-    };
-    if sent == 0 { Ok(()) } else { Err(last_errno()) }
-}
-
-fn last_errno() -> Errno {
-    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
-}
-
-/// Forks a child that carries out `plan` and reports a failure on `report`. Both lie
-/// [out of the way](out_of_the_way).
-pub(crate) fn fork(plan: &Plan, report: OwnedFd) -> io::Result<Process> {
-    let image = Image::new(plan, &report);
-    let mut pidfd: c_int = -1;
-    let flags = c_long::from(libc::CLONE_PIDFD | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the memory and goes on here, on a
-    // copy of this stack. The pidfd is stored through the third argument (the same on x86-64, AArch64 and
-    // RISC-V). `clone`, not `clone3`, which filters (ours too) answer with ENOSYS.
-    let pid = unsafe {
-        libc::syscall(libc::SYS_clone, flags, 0 as c_long, &raw mut pidfd, 0 as c_long, 0 as c_long)
-    };
-    if pid == 0 {
-        // SAFETY: this is the child, which has one thread; `plan`, which `image` points into, is alive.
-        unsafe { image.run() }
-    }
-    let pid = c_int::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 0);
-    let Some(pid) = pid else { return Err(io::Error::last_os_error()) };
-    // SAFETY: the kernel has just opened it for us, close-on-exec.
-    Ok(Process::new(pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
-}
-
-/// What a report says, if it is one.
-pub(crate) fn read_report(report: &[u8]) -> Option<(Stage, io::Error)> {
-    let (stage, errno) = report.split_first_chunk::<4>()?;
-    let (stage, errno) = (u32::from_ne_bytes(*stage), i32::from_ne_bytes(errno.try_into().ok()?));
-    let stage = STAGES.into_iter().find(|known| *known as u32 == stage)?;
-    Some((stage, io::Error::from_raw_os_error(errno)))
-}
-
 /// A plan in the form that the kernel takes: null-terminated arrays and plain numbers.
-struct Image {
+pub(crate) struct Image {
     candidates: Vec<*const c_char>,
     argv: Vec<*const c_char>,
     env: Vec<*const c_char>,
     cwd: *const c_char,
     /// -1 where nothing is to be moved.
     stdio: [RawFd; 3],
-    report: RawFd,
     /// -1 if there is none.
     ruleset: RawFd,
     filter: Option<libc::sock_fprog>,
     privileges: bool,
-    parent: c_long,
+    /// Reserved, not filled: only what is used of it costs memory.
+    stack: Vec<u8>,
+}
+
+/// What the command's own process shares with its supervisor.
+struct Start<'a> {
+    image: &'a Image,
+    supervisor: c_long,
+    /// The step that failed, -1 as long as none has, and its `errno`.
+    failure: [AtomicI32; 2],
 }
 
 impl Image {
-    fn new(plan: &Plan, report: &OwnedFd) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let Confinement { privileges, ruleset, filter } = &plan.confinement;
         let raw = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         Self {
@@ -155,38 +79,50 @@ impl Image {
             env: null_terminated(&plan.env),
             cwd: plan.cwd.as_ptr(),
             stdio: plan.stdio.each_ref().map(raw),
-            report: report.as_raw_fd(),
             ruleset: raw(ruleset),
             filter: filter.map(Filter::program),
             privileges: *privileges,
-            parent: c_long::from(rustix::process::getpid().as_raw_pid()),
+            stack: Vec::with_capacity(STACK),
         }
     }
 
-    /// Becomes the program, or reports why not and exits.
+    /// Has a new process become the program. Returns its id and a pidfd when it has; else the step that
+    /// failed, with `errno` set.
     ///
     /// # Safety
-    /// Only in a freshly forked child, with the plan alive that this was made from.
-    unsafe fn run(&self) -> ! {
-        // SAFETY: as the caller promises.
+    /// Only in the supervisor, which has one thread, with the plan alive that this was made from.
+    pub(crate) unsafe fn start(&self) -> Result<(c_int, c_int), (Stage, c_int)> {
+        /// As for `vfork`: memory is shared, and the caller sleeps until that is over.
+        const FLAGS: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        // SAFETY: the new process runs `enter` on a stack of its own, in memory that nobody else touches
+        // while the caller sleeps, and what it is given lives until the caller wakes up.
         unsafe {
-            if call(libc::SYS_dup3, [c_long::from(self.report), REPORT_FD, libc::O_CLOEXEC.into(), 0, 0]) < 0
-            {
-                report(self.report.into(), Stage::Descriptors);
+            let supervisor = call(libc::SYS_getpid, [0; 5]);
+            let failure = [AtomicI32::new(-1), AtomicI32::new(0)];
+            let start = Start { image: self, supervisor, failure };
+            let top = self.stack.as_ptr().add(self.stack.capacity());
+            let top = top.map_addr(|top| top & !0xf).cast_mut().cast::<c_void>();
+            let mut pidfd: c_int = -1;
+            let argument = (&raw const start).cast_mut().cast::<c_void>();
+            let pid = libc::clone(enter, top, FLAGS, argument, &raw mut pidfd);
+            if pid < 0 {
+                return Err((Stage::Fork, errno()));
             }
-            let Err(stage) = self.become_program();
-            report(REPORT_FD, stage)
+            let [stage, errno] = start.failure.each_ref().map(|word| word.load(Ordering::Relaxed));
+            match Stage::ALL.into_iter().find(|known| *known as i32 == stage) {
+                Some(stage) => Err((stage, errno)),
+                None => Ok((pid, pidfd)),
+            }
         }
     }
 
     /// # Safety
-    /// See [`Self::run`]; so for all that follow.
-    unsafe fn become_program(&self) -> Result<Infallible, Stage> {
+    /// Only in the command's own process; so for all that follow.
+    unsafe fn become_program(&self, supervisor: c_long) -> Result<Infallible, Stage> {
         // SAFETY: as the caller promises.
         unsafe {
             step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
-            self.die_with_parent()?;
-            default_signals();
+            die_with(supervisor)?;
             self.place_descriptors()?;
             step(call(libc::SYS_chdir, [address(self.cwd), 0, 0, 0, 0]), Stage::Cwd)?;
             let none = [0u64; 2];
@@ -212,16 +148,6 @@ impl Image {
         }
     }
 
-    /// The thread that forked lives as long as its process. If that has ended by now, no signal would come.
-    unsafe fn die_with_parent(&self) -> Result<(), Stage> {
-        let ask = [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into(), 0, 0, 0];
-        // SAFETY: plain numbers.
-        unsafe {
-            step(call(libc::SYS_prctl, ask), Stage::ParentDeath)?;
-            if call(libc::SYS_getppid, [0; 5]) == self.parent { Ok(()) } else { Err(Stage::ParentDeath) }
-        }
-    }
-
     /// The standard streams and what the child itself needs; everything else is closed. Closed, not only
     /// marked so: while it is open here, a pipe of another command does not end and a fresh script is "busy".
     unsafe fn place_descriptors(&self) -> Result<(), Stage> {
@@ -233,7 +159,7 @@ impl Image {
                     step(call(libc::SYS_dup3, [fd.into(), place, 0, 0, 0]), Stage::Stdio)?;
                 }
             }
-            let mut first_unused = REPORT_FD + 1;
+            let mut first_unused = RULESET_FD;
             if self.ruleset >= 0 {
                 let ruleset = [self.ruleset.into(), RULESET_FD, libc::O_CLOEXEC.into(), 0, 0];
                 step(call(libc::SYS_dup3, ruleset), Stage::Descriptors)?;
@@ -253,7 +179,7 @@ impl Image {
                 let image =
                     [address(*candidate), address(self.argv.as_ptr()), address(self.env.as_ptr()), 0, 0];
                 call(libc::SYS_execve, image);
-                match *libc::__errno_location() {
+                match errno() {
                     libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV => {}
                     libc::EACCES => why = libc::EACCES,
                     other => {
@@ -262,8 +188,8 @@ impl Image {
                     }
                 }
             }
-            *libc::__errno_location() = why;
         }
+        set_errno(why);
         Err(Stage::Exec)
     }
 }
@@ -272,42 +198,27 @@ fn null_terminated(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
-fn address<T>(pointer: *const T) -> c_long {
-    pointer.addr() as c_long
-}
-
-fn step(result: c_long, stage: Stage) -> Result<(), Stage> {
-    if result < 0 { Err(stage) } else { Ok(()) }
-}
-
-/// # Safety
-/// That of the system call.
-unsafe fn call(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> c_long {
-    // SAFETY: as the caller promises.
-    unsafe { libc::syscall(number, a, b, c, d, e) }
-}
-
-/// # Safety
-/// Only in the child: it ends the process.
-unsafe fn report(fd: c_long, stage: Stage) -> ! {
-    // SAFETY: the report lives on this stack, and nothing of the child is left to be unwound.
+extern "C" fn enter(start: *mut c_void) -> c_int {
+    // SAFETY: `Image::start` passes a `Start`, and sleeps while this runs.
     unsafe {
-        let report = [stage as u32, (*libc::__errno_location()).cast_unsigned()];
-        call(libc::SYS_write, [fd, address(report.as_ptr()), REPORT as c_long, 0, 0]);
+        let Start { image, supervisor, failure } = &*start.cast::<Start<'_>>();
+        let Err(stage) = image.become_program(*supervisor);
+        let [failed, why] = failure;
+        why.store(errno(), Ordering::Relaxed);
+        failed.store(stage as i32, Ordering::Relaxed);
         loop {
             call(libc::SYS_exit_group, [127, 0, 0, 0, 0]);
         }
     }
 }
 
-/// Handlers of this process mean nothing in the child, and what this process ignores (SIGPIPE, as every Rust
-/// program does) the program would go on ignoring. SIGKILL and SIGSTOP refuse, which is right.
-unsafe fn default_signals() {
-    // The kernel's `struct sigaction`, all zero: default handler, no flags, empty mask.
-    let default = [0u64; 4];
-    for signal in 1..=64 {
-        // SAFETY: the structure is as large as the kernel's on every 64-bit machine.
-        unsafe { call(libc::SYS_rt_sigaction, [signal, address(default.as_ptr()), 0, KERNEL_SIGSET, 0]) };
+/// Should the supervisor be killed, so is the program. If it was by now, no signal would come.
+unsafe fn die_with(supervisor: c_long) -> Result<(), Stage> {
+    let ask = [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into(), 0, 0, 0];
+    // SAFETY: plain numbers.
+    unsafe {
+        step(call(libc::SYS_prctl, ask), Stage::ParentDeath)?;
+        if call(libc::SYS_getppid, [0; 5]) == supervisor { Ok(()) } else { Err(Stage::ParentDeath) }
     }
 }
 
@@ -318,7 +229,7 @@ unsafe fn new_session_keyring() -> Result<(), Stage> {
     // SAFETY: a null name asks for a new keyring.
     unsafe {
         let joined = call(libc::SYS_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0]);
-        if joined < 0 && matches!(*libc::__errno_location(), libc::ENOSYS | libc::EPERM | libc::EDQUOT) {
+        if joined < 0 && matches!(errno(), libc::ENOSYS | libc::EPERM | libc::EDQUOT) {
             return Ok(());
         }
         step(joined, Stage::Keyring)

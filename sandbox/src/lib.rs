@@ -8,8 +8,8 @@
 //! paths beneath a directory descriptor and never by comparing strings.
 //!
 //! The way of a command: `plan` turns a policy and a [`Command`] into plain data, `spawn` has one long-lived
-//! thread fork, `exec` is what the forked child does until it becomes the program, and `process` follows it
-//! to its end.
+//! thread fork a `supervisor`, `exec` is what the command's own process does until it becomes the program, and
+//! `process` follows both to their end.
 
 #[cfg(not(unix))]
 compile_error!("codex needs a Unix system; on Windows, use WSL 2");
@@ -28,6 +28,9 @@ mod process;
 mod seccomp;
 mod spawn;
 mod spawner;
+mod status;
+mod supervisor;
+mod syscall;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,7 @@
-//! A process that we started and its group, from its first moment to its last.
+//! A command's tree of processes as seen from here, from its first moment to its last: through its supervisor.
 //!
-//! The group is named by a number, and numbers are used again. That is harmless while its leader exists, dead
-//! or alive: so [`Process::exit`] looks at a dead leader without reaping it, and the one who reaps is the one
-//! who is done with the group. After that only the pidfd names it, and newer kernels take it for a whole group.
+//! No process of the tree is named by its number here, since numbers are used again. The supervisor is named
+//! by a pidfd, and knows the others.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -14,88 +13,111 @@ use std::{
 
 use rustix::{
     io::Errno,
-    process::{Pid, WaitId, WaitIdOptions, WaitIdStatus},
+    process::{WaitId, WaitIdOptions},
 };
 
 use crate::{
     command::{Exit, Signal},
-    exec, spawner,
+    error::Stage,
+    spawner,
+    status::{self, MESSAGE, Message},
+    supervisor,
 };
 
-/// A process that leads its own group, by descriptor and by number.
+/// A command and its supervisor.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pid: Pid,
-    pidfd: OwnedFd,
+    supervisor: OwnedFd,
+    /// Where the supervisor tells what becomes of the command. Reading it does not wait.
+    status: OwnedFd,
     fate: Mutex<Fate>,
 }
 
 #[derive(Debug, Default)]
 struct Fate {
+    id: u32,
     exit: Option<Exit>,
     reaped: bool,
 }
 
 impl Process {
-    pub(crate) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, fate: Mutex::default() }
+    pub(crate) fn new(supervisor: OwnedFd, status: OwnedFd) -> Self {
+        Self { supervisor, status, fate: Mutex::default() }
     }
 
+    /// Of the command's own process; 0 before it has [started](Self::started).
     pub(crate) fn id(&self) -> u32 {
-        self.pid.as_raw_pid().unsigned_abs()
+        self.fate().id
     }
 
-    /// How it ended, if it has.
+    /// Whether the command runs, if that is known by now; with the step that failed, if it does not.
+    pub(crate) fn started(&self) -> io::Result<Option<Result<(), (Stage, io::Error)>>> {
+        let killed = || io::Error::other("its supervisor was killed");
+        Ok(match self.read()? {
+            None => None,
+            Some(Some(Message::Started(id))) => {
+                self.fate().id = id;
+                Some(Ok(()))
+            }
+            Some(Some(Message::Failed(stage, source))) => Some(Err((stage, source))),
+            Some(Some(Message::Ended(_)) | None) => Some(Err((Stage::Supervisor, killed()))),
+        })
+    }
+
+    /// How the command ended, if it has.
     pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {
-        self.look(&mut self.fate(), WaitIdOptions::NOWAIT)
+        let mut fate = self.fate();
+        if fate.exit.is_none() {
+            fate.exit = self.read()?.map(|message| match message {
+                Some(Message::Ended(exit)) => exit,
+                // Whoever kills the supervisor kills the command too.
+                _ => Exit::Signal(libc::SIGKILL),
+            });
+        }
+        Ok(fate.exit)
     }
 
-    /// Frees its entry in the process table, if it has ended. Returns whether that has been done.
+    /// The next message, if there is one, or that there will be none.
+    fn read(&self) -> io::Result<Option<Option<Message>>> {
+        let mut bytes = [0; MESSAGE];
+        match rustix::io::read(&self.status, &mut bytes) {
+            Ok(MESSAGE) => Ok(Some(status::read(bytes))),
+            Ok(_) => Ok(Some(None)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Frees the supervisor's entry in the process table, if it has ended; then nothing is left of the tree.
+    /// Returns whether that has been done.
     pub(crate) fn reap(&self) -> bool {
         let mut fate = self.fate();
         if !fate.reaped {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            let status = rustix::process::waitid(WaitId::PidFd(self.supervisor.as_fd()), options);
             // An error means that there is nothing (left) to reap.
-            fate.reaped = !matches!(self.look(&mut fate, WaitIdOptions::empty()), Ok(None));
+            fate.reaped = !matches!(status, Ok(None));
         }
         fate.reaped
     }
 
-    fn look(&self, fate: &mut Fate, how: WaitIdOptions) -> io::Result<Option<Exit>> {
-        let reaping = !how.contains(WaitIdOptions::NOWAIT);
-        if fate.reaped || (fate.exit.is_some() && !reaping) {
-            return Ok(fate.exit);
-        }
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | how;
-        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options)?;
-        fate.exit = status.as_ref().and_then(ending).or(fate.exit);
-        Ok(status.and(fate.exit))
+    /// Sends a signal to every process of the command's group, and [`Signal::Kill`] to the whole tree; nothing
+    /// happens if there is none.
+    pub(crate) fn signal(&self, signal: Signal) {
+        supervisor::signal(
+            &self.supervisor,
+            match signal {
+                Signal::Hangup => libc::SIGHUP,
+                Signal::Interrupt => libc::SIGINT,
+                Signal::Terminate => libc::SIGTERM,
+                Signal::Kill => supervisor::END,
+            },
+        );
     }
 
-    /// Sends a signal to every process of the group; nothing happens if there is none.
-    pub(crate) fn signal_group(&self, signal: Signal) {
-        let raw = number(signal);
-        let fate = self.fate();
-        if fate.reaped {
-            // EINVAL: a kernel before 6.9. `Burial` does not reap early there.
-            let _ = exec::pidfd_signal_group(self.pidfd.as_fd(), raw.as_raw());
-        } else {
-            let _ = rustix::process::kill_process_group(self.pid, raw);
-        }
-    }
-
-    /// Ends the group, and the process itself even if it has not come so far as to lead a group.
-    pub(crate) fn kill(&self) {
-        self.signal_group(Signal::Kill);
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
-    }
-
-    /// Whether the group can be named after its leader is reaped, and is empty by now.
-    fn group_by_pidfd(&self) -> ByPidfd {
-        match exec::pidfd_signal_group(self.pidfd.as_fd(), 0) {
-            Ok(()) | Err(Errno::PERM) => ByPidfd::Members,
-            Err(Errno::SRCH) => ByPidfd::Empty,
-            Err(_) => ByPidfd::Unknown,
-        }
+    /// Whether its supervisor is still to end.
+    fn lives(&self) -> bool {
+        !self.fate().reaped
     }
 
     fn fate(&self) -> MutexGuard<'_, Fate> {
@@ -103,40 +125,14 @@ impl Process {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum ByPidfd {
-    Members,
-    Empty,
-    Unknown,
-}
-
-/// The pidfd: readable once the process has ended, and from then on.
+/// The status pipe: readable when the command has started, and when it has ended.
 impl AsRawFd for Process {
     fn as_raw_fd(&self) -> RawFd {
-        self.pidfd.as_raw_fd()
+        self.status.as_raw_fd()
     }
 }
 
-impl AsFd for Process {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-}
-
-fn ending(status: &WaitIdStatus) -> Option<Exit> {
-    status.exit_status().map(Exit::Code).or_else(|| status.terminating_signal().map(Exit::Signal))
-}
-
-fn number(signal: Signal) -> rustix::process::Signal {
-    match signal {
-        Signal::Hangup => rustix::process::Signal::HUP,
-        Signal::Interrupt => rustix::process::Signal::INT,
-        Signal::Terminate => rustix::process::Signal::TERM,
-        Signal::Kill => rustix::process::Signal::KILL,
-    }
-}
-
-/// The owner of a process. Dropped before it was [released](Self::release), it kills the group.
+/// The owner of a process. Dropped before it was [released](Self::release), it kills the tree.
 #[derive(Debug)]
 pub(crate) struct Owner {
     process: Arc<Process>,
@@ -152,7 +148,7 @@ impl Owner {
         &self.process
     }
 
-    /// Gives the group time until `deadline` to end by itself; the spawner's thread sees to the rest.
+    /// Gives the tree time until `deadline` to end by itself; the spawner's thread sees to the rest.
     pub(crate) fn release(&mut self, deadline: Instant) {
         self.released = true;
         spawner::bury(Burial { process: Arc::clone(&self.process), deadline, killed: false });
@@ -161,16 +157,14 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        if !self.released {
-            self.process.kill();
-            if !self.process.reap() {
-                self.release(Instant::now());
-            }
+        if !self.released && !self.process.reap() {
+            self.process.signal(Signal::Kill);
+            self.release(Instant::now());
         }
     }
 }
 
-/// A group that is to end by itself until a deadline, and then will be ended.
+/// A tree that is to end by itself until a deadline, and then will be ended.
 #[derive(Debug)]
 pub(crate) struct Burial {
     pub(crate) process: Arc<Process>,
@@ -182,28 +176,19 @@ impl Burial {
     /// Does what is due. Returns whether nothing is left to do.
     pub(crate) fn tend(&mut self, now: Instant) -> bool {
         if !self.killed && now >= self.deadline {
-            self.process.kill();
+            self.process.signal(Signal::Kill);
             self.killed = true;
         }
-        if matches!(self.process.exit(), Ok(None)) {
-            return false;
-        }
-        let group = self.process.group_by_pidfd();
-        if !self.killed && group == ByPidfd::Unknown {
-            // Once its leader is reaped, this kernel has no safe name for the group: its time is over now.
-            self.process.kill();
-            self.killed = true;
-        }
-        self.process.reap() && (self.killed || self.process.group_by_pidfd() == ByPidfd::Empty)
+        self.process.reap()
     }
 
-    /// When to look again at the latest, whatever happens to the leader.
+    /// When to look again at the latest, whatever happens to the supervisor.
     pub(crate) fn due(&self) -> Option<Instant> {
         (!self.killed).then_some(self.deadline)
     }
 
-    /// Whether the end of the leader is still to come.
-    pub(crate) fn leader_lives(&self) -> bool {
-        !self.process.fate().reaped
+    /// Readable once the supervisor has ended, as long as that is still to be waited for.
+    pub(crate) fn end(&self) -> Option<&OwnedFd> {
+        self.process.lives().then_some(&self.process.supervisor)
     }
 }

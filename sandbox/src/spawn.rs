@@ -1,21 +1,15 @@
 //! From a policy and a command to a running child.
 #![cfg(target_os = "linux")]
 
-use std::io;
-
-use tokio::{
-    io::AsyncReadExt,
-    net::unix::pipe::{Receiver, Sender},
-};
+use tokio::net::unix::pipe::{Receiver, Sender};
 
 use crate::{
     child::Child,
     command::Command,
     error::{SpawnError, Stage},
-    exec,
     plan::{self, Pipes, Plan, Search},
     policy::Policy,
-    spawner::{self, Started},
+    spawner,
 };
 
 /// Starts a command under a policy. When this returns, the program runs, or it never will. Dropping the
@@ -34,11 +28,9 @@ pub async fn spawn(policy: &Policy, command: Command) -> Result<Child, SpawnErro
 /// Carries out a plan.
 pub(crate) async fn run(plan: Plan, pipes: Pipes, search: Search) -> Result<Child, SpawnError> {
     let failed = |stage| move |source| SpawnError::Setup { stage, source };
-    let Started { owner, report } = spawner::start(plan).await?;
+    let owner = spawner::start(plan).await?;
     let mut child = Child::new(owner).map_err(failed(Stage::Watch))?;
-    if let Some((stage, source)) =
-        failure(Receiver::from_owned_fd(report)).await.map_err(failed(Stage::Pipes))?
-    {
+    if let Err((stage, source)) = child.started().await.map_err(failed(Stage::Watch))? {
         return Err(match stage {
             Stage::Exec => search.failure(source),
             Stage::Cwd => search.cwd_failure(source),
@@ -49,11 +41,4 @@ pub(crate) async fn run(plan: Plan, pipes: Pipes, search: Search) -> Result<Chil
     child.stdout = pipes.stdout.map(Receiver::from_owned_fd).transpose().map_err(failed(Stage::Pipes))?;
     child.stderr = pipes.stderr.map(Receiver::from_owned_fd).transpose().map_err(failed(Stage::Pipes))?;
     Ok(child)
-}
-
-/// Reads the report pipe, which closes without a word when the program is executed.
-async fn failure(report: io::Result<Receiver>) -> io::Result<Option<(Stage, io::Error)>> {
-    let mut bytes = Vec::with_capacity(exec::REPORT);
-    report?.take(exec::REPORT as u64).read_to_end(&mut bytes).await?;
-    Ok(exec::read_report(&bytes))
 }

@@ -8,7 +8,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         mpsc::{self, Receiver, Sender, TryRecvError},
@@ -19,26 +19,23 @@ use std::{
 
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec},
+    fs::OFlags,
     pipe::{PipeFlags, pipe_with},
 };
 use tokio::sync::oneshot;
 
 use crate::{
+    command::Signal,
     error::{SpawnError, Stage},
     exec,
     plan::Plan,
-    process::{Burial, Owner},
+    process::{Burial, Owner, Process},
+    supervisor,
 };
-
-/// A forked child, on its way to the program, and the pipe on which it reports that it failed to get there.
-pub(crate) struct Started {
-    pub(crate) owner: Owner,
-    pub(crate) report: OwnedFd,
-}
 
 struct Start {
     plan: Plan,
-    reply: oneshot::Sender<Result<Started, SpawnError>>,
+    reply: oneshot::Sender<Result<Owner, SpawnError>>,
 }
 
 enum Request {
@@ -51,8 +48,8 @@ struct Spawner {
     bell: Arc<OwnedFd>,
 }
 
-/// Forks a child that carries out `plan`. It has not come far when this returns: read its report.
-pub(crate) async fn start(plan: Plan) -> Result<Started, SpawnError> {
+/// Forks a supervisor that carries out `plan`. It has not come far when this returns: read what it tells.
+pub(crate) async fn start(plan: Plan) -> Result<Owner, SpawnError> {
     let gone = || failed(Stage::Spawner)(io::Error::other("it has ended"));
     let (reply, answer) = oneshot::channel();
     let spawner = spawner().map_err(failed(Stage::Spawner))?;
@@ -60,7 +57,7 @@ pub(crate) async fn start(plan: Plan) -> Result<Started, SpawnError> {
     answer.await.map_err(|_| gone())?
 }
 
-/// Sees a group to its end. Returns at once.
+/// Sees a tree to its end. Returns at once.
 pub(crate) fn bury(burial: Burial) {
     let burial = match spawner().map(|spawner| spawner.send(Request::Bury(burial))) {
         Ok(Ok(())) => return,
@@ -68,7 +65,7 @@ pub(crate) fn bury(burial: Burial) {
         // There can be no process without the thread that forked it.
         Ok(Err(Request::Start(_))) | Err(_) => return,
     };
-    burial.process.kill();
+    burial.process.signal(Signal::Kill);
     burial.process.reap();
 }
 
@@ -108,7 +105,7 @@ impl Spawner {
 }
 
 fn run(inbox: &Receiver<Request>, bell: &OwnedFd) {
-    exec::block_signals();
+    supervisor::block_signals();
     let mut burials: Vec<Burial> = Vec::new();
     loop {
         // The bell is silenced before the inbox is emptied, so that no ring is lost in between.
@@ -128,11 +125,10 @@ fn run(inbox: &Receiver<Request>, bell: &OwnedFd) {
     }
 }
 
-/// Until the bell rings, a leader ends, or a deadline is reached.
+/// Until the bell rings, a supervisor ends, or a deadline is reached.
 fn sleep(bell: &OwnedFd, burials: &[Burial]) {
     let mut fds = vec![PollFd::new(bell, PollFlags::IN)];
-    let living = burials.iter().filter(|burial| burial.leader_lives());
-    fds.extend(living.map(|burial| PollFd::from_borrowed_fd(burial.process.as_fd(), PollFlags::IN)));
+    fds.extend(burials.iter().filter_map(Burial::end).map(|end| PollFd::new(end, PollFlags::IN)));
     let rest =
         burials.iter().filter_map(Burial::due).min().map(|due| due.saturating_duration_since(Instant::now()));
     let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
@@ -140,10 +136,14 @@ fn sleep(bell: &OwnedFd, burials: &[Burial]) {
     let _ = rustix::event::poll(&mut fds, rest.as_ref());
 }
 
-fn fork(plan: &Plan) -> Result<Started, SpawnError> {
-    let pipe = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
-    let (report, reporting) = pipe.map_err(failed(Stage::Pipes))?;
-    let reporting = exec::out_of_the_way(reporting).map_err(failed(Stage::Pipes))?;
-    let process = exec::fork(plan, reporting).map_err(failed(Stage::Fork))?;
-    Ok(Started { owner: Owner::new(process), report })
+fn fork(plan: &Plan) -> Result<Owner, SpawnError> {
+    let (reading, writing) = status_pipe().map_err(failed(Stage::Pipes))?;
+    let supervisor = supervisor::fork(plan, &writing).map_err(failed(Stage::Fork))?;
+    Ok(Owner::new(Process::new(supervisor, reading)))
+}
+
+fn status_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reading, writing) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&reading, OFlags::NONBLOCK)?;
+    Ok((reading, exec::out_of_the_way(writing)?))
 }

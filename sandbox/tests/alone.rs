@@ -11,7 +11,12 @@
 )]
 
 use std::{
-    collections::BTreeMap, env, future::Future, io::Write, os::unix::process::ExitStatusExt, path::Path,
+    collections::BTreeMap,
+    env,
+    future::Future,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::process::ExitStatusExt,
+    path::Path,
     process::Stdio,
 };
 
@@ -197,21 +202,44 @@ fn inherited_streams_are_those_of_this_process() {
 }
 
 #[test]
-fn a_command_does_not_outlive_a_process_that_is_killed() {
-    const TEST: &str = "a_command_does_not_outlive_a_process_that_is_killed";
+fn nothing_outlives_a_process_that_is_killed() {
+    const TEST: &str = "nothing_outlives_a_process_that_is_killed";
+    /// The process, and a daemon that has left its group, session and parent.
+    const SURVIVORS: &str = "
+import os, time
+r, w = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() != 0: os._exit(0)
+    os.write(w, b'x')
+else: os.read(r, 1); print('ready', flush=True)
+time.sleep(20); print('survived', flush=True)";
     if !is_alone() {
-        // Its output ends when all who could write to it have ended: the command too.
-        let output = again(TEST).output().unwrap();
-        assert_eq!(output.status.signal(), Some(libc::SIGKILL));
-        assert!(!String::from_utf8_lossy(&output.stdout).contains("survived"));
+        for policy in ["read-only", "danger-full-access"] {
+            let mut again = again(TEST);
+            let again = again.env("POLICY", policy).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut again = again.spawn().unwrap();
+            let mut output = BufReader::new(again.stdout.take().unwrap());
+            let mut line = String::new();
+            while !line.ends_with("ready\n") {
+                assert_ne!(output.read_line(&mut line).unwrap(), 0, "{line}");
+            }
+            drop(again.stdin.take()); // and now it kills itself
+            assert_eq!(again.wait().unwrap().signal(), Some(libc::SIGKILL));
+            // Its output ends when all who could write to it have ended: the command and its daemon too.
+            output.read_to_string(&mut line).unwrap();
+            assert!(!line.contains("survived"), "{policy}");
+        }
         return;
     }
     alone(TEST, async {
-        let survivor = "import time; time.sleep(20); print('survived')";
-        let args = ["-c", survivor].map(Into::into).into();
+        let policy =
+            if env::var_os("POLICY").unwrap() == "read-only" { Policy::ReadOnly } else { Policy::FullAccess };
+        let args = ["-c", SURVIVORS].map(Into::into).into();
         let command =
             Command { args, program: "python3".into(), output: Output::Inherit, ..touch(Path::new("")) };
-        let _child = spawn(&Policy::ReadOnly, command).await.unwrap();
+        let _child = spawn(&policy, command).await.unwrap();
+        std::io::stdin().read_to_string(&mut String::new()).unwrap();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
     });
 }

@@ -29,18 +29,22 @@ impl Watched {
 
 /// Starts a script that begins by printing process ids on one line, and reads that line.
 async fn start(script: &str) -> (Child, Vec<i32>) {
-    start_command(sh(script)).await
+    start_command(&Policy::ReadOnly, sh(script)).await
 }
 
 /// The same in Python, for what a shell can not do without a race.
 async fn start_python(script: &str) -> (Child, Vec<i32>) {
-    let names = "SIG_BLOCK, SIG_DFL, SIG_IGN, SIGTERM, pause, pthread_sigmask, sigwait";
-    let script = format!("import os, signal\nfrom signal import {names}\n{script}");
-    start_command(program("python3", &["-c", &script])).await
+    start_python_under(&Policy::ReadOnly, script).await
 }
 
-async fn start_command(command: Command) -> (Child, Vec<i32>) {
-    let mut child = spawn(&Policy::ReadOnly, command).await.unwrap();
+async fn start_python_under(policy: &Policy, script: &str) -> (Child, Vec<i32>) {
+    let names = "SIG_BLOCK, SIG_DFL, SIG_IGN, SIGTERM, pause, pthread_sigmask, sigwait";
+    let script = format!("import os, signal\nfrom signal import {names}\n{script}");
+    start_command(policy, program("python3", &["-c", &script])).await
+}
+
+async fn start_command(policy: &Policy, command: Command) -> (Child, Vec<i32>) {
+    let mut child = spawn(policy, command).await.unwrap();
     let mut line = Vec::new();
     let stdout = child.stdout.as_mut().unwrap();
     while !line.ends_with(b"\n") {
@@ -161,6 +165,96 @@ while True: pause()";
     assert_eq!(child.wait().await.unwrap(), Exit::Signal(15));
     drop(child);
     left.gone().await;
+}
+
+/// What leaves the group, the session and its parent: only the tree still knows it.
+const DAEMON: &str = "
+pid = os.getpid()
+r, w = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0: os.write(w, b'%d' % os.getpid())
+    else: os._exit(0)
+    while True: pause()
+print(pid, os.read(r, 99).decode(), flush=True)";
+
+#[tokio::test]
+async fn dropping_ends_daemons() {
+    for policy in [Policy::ReadOnly, Policy::FullAccess] {
+        for leader in ["while True: pause()", "os._exit(3)"] {
+            let (child, pids) = start_python_under(&policy, &format!("{DAEMON}\n{leader}")).await;
+            let daemon = Watched::new(pids[1]);
+            drop(child);
+            daemon.gone().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_may_work_on_until_its_tree_is_ended() {
+    let (mut child, pids) = start_python(&format!("{DAEMON}\nos._exit(3)")).await;
+    let daemon = Watched::new(pids[1]);
+    assert_eq!(child.wait().await.unwrap(), Exit::Code(3));
+    assert!(!is_zombie_or_gone(pids[1]));
+    child.terminate(Duration::from_millis(50));
+    assert_eq!(child.wait().await.unwrap(), Exit::Code(3));
+    daemon.gone().await;
+}
+
+#[tokio::test]
+async fn killing_ends_the_tree_and_says_so() {
+    let (mut child, pids) = start_python(&format!("{DAEMON}\nwhile True: pause()")).await;
+    let daemon = Watched::new(pids[1]);
+    child.signal(Signal::Kill);
+    assert_eq!(child.wait().await.unwrap(), Exit::Signal(9));
+    daemon.gone().await;
+}
+
+#[tokio::test]
+async fn orphans_are_reaped_while_the_command_runs() {
+    let orphans = "
+for _ in range(20):
+    r, w = os.pipe()
+    if os.fork() == 0:
+        if os.fork() == 0: os.close(r); os.write(w, b'%d ' % os.getpid()); os._exit(0)
+        os._exit(0)
+    os.wait(); os.close(w); print(os.read(r, 99).decode(), end='')
+print(flush=True)
+while True: pause()";
+    let (child, pids) = start_python(orphans).await;
+    assert_eq!(pids.len(), 20);
+    for pid in pids {
+        until(|| !Path::new(&format!("/proc/{pid}")).exists()).await;
+    }
+    drop(child);
+}
+
+#[tokio::test]
+async fn each_exit_and_each_signal_comes_through() {
+    for policy in [Policy::ReadOnly, Policy::FullAccess] {
+        for code in [0, 1, 2, 126, 127, 128, 137, 255] {
+            let (exit, _) = run(&policy, sh(&format!("exit {code}"))).await;
+            assert_eq!(exit, Exit::Code(code));
+        }
+        for signal in [1, 2, 3, 6, 9, 11, 13, 15, 31, 64] {
+            let (exit, _) = run(&policy, sh(&format!("kill -{signal} $$"))).await;
+            assert_eq!(exit, Exit::Signal(signal));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_supervisor_keeps_nothing_of_this_process() {
+    let ballast = std::hint::black_box(vec![1u8; 64 << 20]);
+    let (child, pids) = start("echo $$; exec sleep 1000").await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pids[0])).unwrap();
+    let parent = status.split("PPid:\t").nth(1).unwrap().lines().next().unwrap();
+    let resident = || {
+        let statm = std::fs::read_to_string(format!("/proc/{parent}/statm")).unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    until(|| resident() < ballast.len() / 4).await;
+    drop(child);
 }
 
 #[tokio::test]
