@@ -63,10 +63,11 @@ async fn serve(house: House, expose: Expose, input: File, output: File) -> Exit 
         }
     };
     let interrupted = end_on_signal(house.end.clone());
-    // Also before the handshake: a client that says nothing must not keep a signal waiting.
+    // Also before the handshake: a client that says nothing must not keep a signal waiting. The end of the input is no
+    // reason to leave: what was said before it is still to be answered.
     let served = tokio::select! {
         served = server.serve(stdio) => Some(served),
-        () = house.end.cancelled() => None,
+        () = interrupted.cancelled() => None,
     };
     let exit = match served {
         None => Exit::Done,
