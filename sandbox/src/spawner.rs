@@ -138,8 +138,7 @@ fn sleep(bell: &OwnedFd, burials: &[Burial]) {
 
 fn fork(plan: &Plan) -> Result<Owner, SpawnError> {
     let (reading, writing) = status_pipe().map_err(failed(Stage::Pipes))?;
-    let supervisor =
-        supervisor::fork(plan, &writing).map_err(|(stage, source)| SpawnError::Setup { stage, source })?;
+    let supervisor = supervisor::fork(plan, &writing).map_err(failed(Stage::Fork))?;
     Ok(Owner::new(Process::new(supervisor, reading)))
 }
 
