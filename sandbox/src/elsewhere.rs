@@ -19,6 +19,7 @@ use tokio::net::unix::pipe;
 use crate::{
     command::{Command, Exit, Signal},
     error::{AccessError, SpawnError},
+    level::Level,
     policy::Policy,
 };
 
@@ -51,6 +52,11 @@ impl Enforcement {
     /// There is no seccomp.
     pub fn seccomp(&self) -> bool {
         false
+    }
+
+    /// Nothing is enforced.
+    pub fn level(&self) -> Level {
+        Level::None
     }
 
     /// Sandboxed commands can not be run.

@@ -176,6 +176,12 @@ pub enum Stage {
     Fork,
     /// Having a supervisor that sees to the command's whole process tree.
     Supervisor,
+    /// Making namespaces.
+    Namespaces,
+    /// Being in the new namespaces who one was outside.
+    Identity,
+    /// Making the command's view of the file system.
+    Mounts,
     /// Having the async runtime watch the child.
     Watch,
     /// Leaving the terminal session of this process.
@@ -208,12 +214,15 @@ pub enum Stage {
 
 impl Stage {
     /// Every one, to find it again by its number.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Spawner,
         Self::Pipes,
         Self::Ruleset,
         Self::Fork,
         Self::Supervisor,
+        Self::Namespaces,
+        Self::Identity,
+        Self::Mounts,
         Self::Watch,
         Self::Session,
         Self::ParentDeath,
@@ -239,6 +248,9 @@ impl fmt::Display for Stage {
             Self::Ruleset => "build the landlock ruleset",
             Self::Fork => "fork",
             Self::Supervisor => "supervise the command",
+            Self::Namespaces => "make namespaces",
+            Self::Identity => "map the user into a new namespace",
+            Self::Mounts => "make the command's view of the file system",
             Self::Watch => "watch the command",
             Self::Session => "start a new session",
             Self::ParentDeath => "tie the command to this process",

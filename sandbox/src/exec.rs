@@ -71,7 +71,7 @@ struct Start<'a> {
 
 impl Image {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let Confinement { privileges, ruleset, filter } = &plan.confinement;
+        let Confinement { privileges, ruleset, filter, .. } = &plan.confinement;
         let raw = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         Self {
             candidates: null_terminated(&plan.candidates),
@@ -237,7 +237,7 @@ unsafe fn new_session_keyring() -> Result<(), Stage> {
 }
 
 /// No new privileges, none of the ones there are, and for root none that an `execve` would give back.
-unsafe fn drop_privileges() -> Result<(), Stage> {
+pub(crate) unsafe fn drop_privileges() -> Result<(), Stage> {
     /// `_LINUX_CAPABILITY_VERSION_3`, for the calling thread.
     const HEADER: [u32; 2] = [0x2008_0522, 0];
     // SAFETY: plain numbers, and structures of the size that version 3 has.

@@ -6,7 +6,10 @@
 //! make the disk itself.
 #![cfg(target_os = "linux")]
 
-use std::{os::fd::OwnedFd, path::Path};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
 
 use ::landlock::{
     AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
@@ -33,7 +36,7 @@ pub(crate) const IOCTL_ABI: i32 = 5;
 pub(crate) const SCOPE_ABI: i32 = 6;
 
 /// What may be done beneath a writable root.
-const WRITABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
+pub(crate) const WRITABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     WriteFile | Truncate | RemoveDir | RemoveFile | MakeDir | MakeReg | MakeSym | MakeFifo | MakeSock | Refer
 });
 
@@ -43,23 +46,38 @@ const DEVICES: [&str; 7] =
 /// The other ends of `/dev/ptmx`.
 const TERMINALS: &str = "/dev/pts";
 
-/// The ruleset of a sandboxed policy for a kernel of this version, which is at least [`LEAST_ABI`].
-pub(crate) fn ruleset(policy: &Policy, abi: i32) -> Result<OwnedFd, SpawnError> {
-    let mut rules = create(policy.network(), abi).map_err(building)?;
-    for root in policy.writable_roots() {
+/// The writable roots of a policy, opened.
+pub(crate) fn open_roots(policy: &Policy) -> Result<Vec<(PathBuf, OwnedFd)>, SpawnError> {
+    let roots = policy.writable_roots().iter().map(|root| {
         let unopenable = |source| SpawnError::WritableRoot { path: root.clone(), source };
         if !root.is_absolute() {
             return Err(unopenable(not_absolute()));
         }
         let dir = open(root, OFlags::DIRECTORY).map_err(|errno| unopenable(errno.into()))?;
-        rules = rules.add_rule(PathBeneath::new(dir, WRITABLE)).map_err(building)?;
-    }
-    let mut device = BitFlags::from(AccessFs::WriteFile);
-    if abi >= IOCTL_ABI {
-        device |= AccessFs::IoctlDev;
+        Ok((root.clone(), dir))
+    });
+    roots.collect()
+}
+
+/// What may be done with a device or terminal that a command may use.
+pub(crate) fn device_rights(abi: i32) -> BitFlags<AccessFs> {
+    let write = BitFlags::from(AccessFs::WriteFile);
+    if abi >= IOCTL_ABI { write | AccessFs::IoctlDev } else { write }
+}
+
+/// The ruleset of a sandboxed policy with these roots, for a kernel of this version, which is at least
+/// [`LEAST_ABI`].
+pub(crate) fn ruleset(
+    network: Network,
+    roots: &[(PathBuf, OwnedFd)],
+    abi: i32,
+) -> Result<OwnedFd, SpawnError> {
+    let mut rules = create(network, abi).map_err(building)?;
+    for (_, root) in roots {
+        rules = rules.add_rule(PathBeneath::new(root, WRITABLE)).map_err(building)?;
     }
     for fd in devices() {
-        rules = rules.add_rule(PathBeneath::new(fd, device)).map_err(building)?;
+        rules = rules.add_rule(PathBeneath::new(fd, device_rights(abi))).map_err(building)?;
     }
     Option::<OwnedFd>::from(rules).ok_or_else(|| building("the kernel gave no ruleset"))
 }
@@ -101,7 +119,7 @@ fn building(why: impl ToString) -> SpawnError {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEAST_ABI, ruleset};
+    use super::{LEAST_ABI, open_roots, ruleset};
     use crate::{Network, Policy, probe};
 
     #[test]
@@ -109,7 +127,8 @@ mod tests {
         let abi = i32::try_from(probe().landlock_abi().expect("landlock")).unwrap();
         let policy = Policy::WorkspaceWrite { writable_roots: vec!["/".into()], network: Network::Off };
         for abi in LEAST_ABI..=abi {
-            ruleset(&policy, abi).unwrap_or_else(|e| panic!("version {abi}: {e}"));
+            ruleset(Network::Off, &open_roots(&policy).unwrap(), abi)
+                .unwrap_or_else(|e| panic!("version {abi}: {e}"));
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Runs one command under one [`Policy`]: what the policy says is what happens.
 //!
 //! Two doors lead through this crate, because there are two ways to touch a machine. A *command* is started
-//! with [`spawn`]: the kernel confines it (Landlock for files, TCP, signals and abstract sockets; seccomp for
-//! system calls and socket types; no capabilities, no inherited descriptors), and where the kernel cannot do
-//! that the command is refused, never run with less. A *file tool* of our own process is not confined by the
+//! with [`spawn`]: the kernel confines it (namespaces for what it sees of files, processes and the network;
+//! Landlock for files, TCP, signals and abstract sockets; seccomp for system calls and socket types; no
+//! capabilities, no inherited descriptors). Where namespaces are refused, [`probe`] says that the level is
+//! [reduced](Level::Reduced); where the rest is, the command is refused, never run with less. A *file tool* of our own process is not confined by the
 //! kernel, so it opens files through [`Policy::open_read`] and [`Policy::open_dir_for_write`], which resolve
 //! paths beneath a directory descriptor and never by comparing strings.
 //!
 //! The way of a command: `plan` turns a policy and a [`Command`] into plain data, `spawn` has one long-lived
-//! thread fork a `supervisor`, `exec` is what the command's own process does until it becomes the program, and
+//! thread fork a `supervisor`, which enters the `namespaces` first, `exec` is what the command's own process does until it becomes the program, and
 //! `process` follows both to their end.
 
 #[cfg(not(unix))]
@@ -21,6 +22,8 @@ mod error;
 mod exec;
 mod files;
 mod landlock;
+mod level;
+mod namespaces;
 mod plan;
 mod policy;
 mod probe;
@@ -46,5 +49,6 @@ pub use crate::{
 pub use crate::{
     command::{Command, Exit, Input, Output, Signal},
     error::{AccessError, SpawnError, Stage},
+    level::Level,
     policy::{Network, Policy},
 };

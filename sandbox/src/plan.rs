@@ -20,6 +20,7 @@ use crate::{
     error::{SpawnError, Stage},
     exec::out_of_the_way,
     landlock,
+    namespaces::Namespaces,
     policy::Policy,
     probe::probe,
     seccomp::{self, Filter},
@@ -44,6 +45,8 @@ pub(crate) struct Plan {
 /// What the child takes away from itself; by default, nothing.
 #[derive(Default)]
 pub(crate) struct Confinement {
+    /// A view of the machine of its own.
+    pub(crate) namespaces: Option<Namespaces>,
     /// No new privileges, and none of the ones there are.
     pub(crate) privileges: bool,
     /// The Landlock domain to enter.
@@ -69,7 +72,7 @@ pub(crate) fn plan(policy: &Policy, command: Command) -> Result<(Plan, Pipes, Se
     let env = environment(&command.env)?;
     let argv = arguments(&command)?;
     let cwd = passable("the working directory", command.cwd.clone().into_os_string())?;
-    let confinement = confine(policy)?;
+    let confinement = confine(policy, &command.cwd)?;
     let (stdio, pipes) =
         connect(&command).map_err(|source| SpawnError::Setup { stage: Stage::Pipes, source })?;
     let candidates = search.candidates()?;
@@ -82,14 +85,18 @@ pub(crate) fn not_absolute() -> io::Error {
 }
 
 /// All of the policy, or an error.
-fn confine(policy: &Policy) -> Result<Confinement, SpawnError> {
+fn confine(policy: &Policy, cwd: &Path) -> Result<Confinement, SpawnError> {
     if *policy == Policy::FullAccess {
         return Ok(Confinement::default());
     }
-    let abi = probe().require()?;
-    let ruleset = out_of_the_way(landlock::ruleset(policy, abi)?)
+    let enforcement = probe();
+    let abi = enforcement.require()?;
+    let roots = landlock::open_roots(policy)?;
+    let ruleset = out_of_the_way(landlock::ruleset(policy.network(), &roots, abi)?)
         .map_err(|source| SpawnError::Setup { stage: Stage::Ruleset, source })?;
+    let namespaces = enforcement.means().map(|means| Namespaces::new(policy, &roots, cwd, means, abi));
     Ok(Confinement {
+        namespaces: namespaces.transpose()?,
         privileges: true,
         ruleset: Some(ruleset),
         filter: Some(seccomp::filter(policy.network())?),

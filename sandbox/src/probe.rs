@@ -2,14 +2,17 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "two questions to the kernel that have no safe form")]
 
-use std::{fmt, io, ptr, sync::OnceLock};
+use std::{fmt, io, path::Path, ptr, sync::OnceLock};
 
 use libc::c_long;
 
 use crate::{
-    error::SpawnError,
+    error::{SpawnError, Stage},
     landlock::{IOCTL_ABI, LEAST_ABI, SCOPE_ABI, TCP_ABI},
-    seccomp,
+    level::Level,
+    namespaces::{Means, Namespaces},
+    policy::Policy,
+    seccomp, supervisor,
 };
 
 /// What this kernel can enforce. [`Display`](fmt::Display) says it in plain words, one line per layer.
@@ -17,6 +20,8 @@ use crate::{
 pub struct Enforcement {
     landlock: Result<i32, Missing>,
     seccomp: Result<(), Missing>,
+    /// How namespaces are made, or the step that this system refuses, and its `errno`.
+    namespaces: Result<Means, (Stage, i32)>,
 }
 
 /// Why a layer is missing.
@@ -31,7 +36,11 @@ enum Missing {
 /// What this kernel can enforce. Asked once; the answer does not change while the process lives.
 pub fn probe() -> &'static Enforcement {
     static ANSWER: OnceLock<Enforcement> = OnceLock::new();
-    ANSWER.get_or_init(|| Enforcement { landlock: ask_landlock(), seccomp: ask_seccomp() })
+    ANSWER.get_or_init(|| Enforcement {
+        landlock: ask_landlock(),
+        seccomp: ask_seccomp(),
+        namespaces: ask_namespaces(),
+    })
 }
 
 impl Enforcement {
@@ -43,6 +52,20 @@ impl Enforcement {
     /// Whether system calls can be filtered.
     pub fn seccomp(&self) -> bool {
         self.seccomp.is_ok()
+    }
+
+    /// How much of a policy is enforced on this system.
+    pub fn level(&self) -> Level {
+        match (self.require(), self.namespaces) {
+            (Err(_), _) => Level::None,
+            (Ok(_), Err(_)) => Level::Reduced,
+            (Ok(_), Ok(_)) => Level::Full,
+        }
+    }
+
+    /// How to make namespaces, if that is possible.
+    pub(crate) fn means(&self) -> Option<Means> {
+        self.namespaces.ok()
     }
 
     /// Whether sandboxed commands can be run at all.
@@ -80,10 +103,6 @@ impl fmt::Display for Enforcement {
                 writeln!(f, "  tcp ports, a second time after seccomp: {}", since(TCP_ABI))?;
                 writeln!(f, "  devices are not controlled: {}", since(IOCTL_ABI))?;
                 writeln!(f, "  processes outside are not signalled: {}", since(SCOPE_ABI))?;
-                writeln!(
-                    f,
-                    "  mode, owner and times of your own files outside: open (landlock has no rule for them)"
-                )?;
             }
             Err(missing) => writeln!(f, "landlock: {missing}")?,
         }
@@ -91,6 +110,21 @@ impl fmt::Display for Enforcement {
             Ok(()) => writeln!(f, "seccomp: dangerous system calls and, by policy, the network are refused")?,
             Err(missing) => writeln!(f, "seccomp: {missing}")?,
         }
+        let outside = "mode, owner and times of your own files outside";
+        match self.namespaces {
+            Ok(_) => {
+                writeln!(f, "namespaces: made for each command")?;
+                writeln!(f, "  {outside}: kept")?;
+                writeln!(f, "  processes outside are not seen: kept")?;
+            }
+            Err((stage, errno)) => {
+                let why = io::Error::from_raw_os_error(errno);
+                writeln!(f, "namespaces: this system refuses to {stage} ({why})")?;
+                writeln!(f, "  {outside}: open (landlock has no rule for them)")?;
+                writeln!(f, "  processes outside are not seen: open")?;
+            }
+        }
+        writeln!(f, "level: {}", self.level())?;
         write!(f, "sandboxed commands: {}", if self.confines() { "run" } else { "refused" })
     }
 }
@@ -129,6 +163,20 @@ fn ask_seccomp() -> Result<(), Missing> {
     if answer == 0 { Ok(()) } else { Err(why_not()) }
 }
 
+/// Tries it, as root first, since a namespace for users shows files of other owners as nobody's.
+fn ask_namespaces() -> Result<Means, (Stage, i32)> {
+    let mut refusal = (Stage::Namespaces, libc::ENOSYS);
+    for means in [Means::Direct, Means::ByUserNamespace] {
+        let tried = Namespaces::new(&Policy::ReadOnly, &[], Path::new("/"), means, LEAST_ABI);
+        match tried.map(|namespaces| supervisor::rehearse(&namespaces)) {
+            Ok(Ok(())) => return Ok(means),
+            Ok(Err((stage, source))) => refusal = (stage, source.raw_os_error().unwrap_or(libc::EIO)),
+            Err(_) => {}
+        }
+    }
+    Err(refusal)
+}
+
 fn why_not() -> Missing {
     match io::Error::last_os_error().raw_os_error() {
         Some(libc::EOPNOTSUPP) => Missing::OffAtBoot,
@@ -140,9 +188,11 @@ fn why_not() -> Missing {
 #[cfg(test)]
 mod tests {
     use super::{Enforcement, Missing};
+    use crate::{error::Stage, level::Level, namespaces::Means};
 
     fn refusal(landlock: Result<i32, Missing>, seccomp: Result<(), Missing>) -> String {
-        let enforcement = Enforcement { landlock, seccomp };
+        let enforcement = Enforcement { landlock, seccomp, namespaces: Ok(Means::Direct) };
+        assert_eq!(enforcement.level(), Level::None);
         assert!(!enforcement.confines());
         assert!(enforcement.to_string().ends_with("sandboxed commands: refused"));
         enforcement.require().unwrap_err().to_string()
@@ -181,10 +231,18 @@ mod tests {
 
     #[test]
     fn what_is_open_is_said() {
-        let text = Enforcement { landlock: Ok(3), seccomp: Ok(()) }.to_string();
+        let namespaces = Err((Stage::Namespaces, libc::EPERM));
+        let reduced = Enforcement { landlock: Ok(3), seccomp: Ok(()), namespaces };
+        assert_eq!(reduced.level(), Level::Reduced);
+        let text = reduced.to_string();
+        let refused =
+            "namespaces: this system refuses to make namespaces (Operation not permitted (os error 1))";
+        assert!(text.contains(refused), "{text}");
         assert!(text.contains("processes outside are not signalled: open on this kernel"), "{text}");
         assert!(text.ends_with("sandboxed commands: run"), "{text}");
-        let text = Enforcement { landlock: Ok(7), seccomp: Ok(()) }.to_string();
+        let full = Enforcement { landlock: Ok(7), seccomp: Ok(()), namespaces: Ok(Means::Direct) };
+        assert_eq!(full.level(), Level::Full);
+        let text = full.to_string();
         assert!(!text.contains("open on this kernel"), "{text}");
     }
 }

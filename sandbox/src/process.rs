@@ -5,7 +5,7 @@
 #![cfg(target_os = "linux")]
 
 use std::{
-    io,
+    fs, io,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -21,13 +21,13 @@ use crate::{
     error::Stage,
     spawner,
     status::{self, MESSAGE, Message},
-    supervisor,
+    supervisor::{self, Handle},
 };
 
 /// A command and its supervisor.
 #[derive(Debug)]
 pub(crate) struct Process {
-    supervisor: OwnedFd,
+    supervisor: Handle,
     /// Where the supervisor tells what becomes of the command. Reading it does not wait.
     status: OwnedFd,
     fate: Mutex<Fate>,
@@ -35,19 +35,37 @@ pub(crate) struct Process {
 
 #[derive(Debug, Default)]
 struct Fate {
+    /// As the supervisor knows it.
     id: u32,
     exit: Option<Exit>,
     reaped: bool,
 }
 
 impl Process {
-    pub(crate) fn new(supervisor: OwnedFd, status: OwnedFd) -> Self {
+    pub(crate) fn new(supervisor: Handle, status: OwnedFd) -> Self {
         Self { supervisor, status, fate: Mutex::default() }
     }
 
     /// Of the command's own process; 0 before it has [started](Self::started).
+    ///
+    /// Where the supervisor gives out process ids of its own, the system is asked which one is meant. If it
+    /// does not tell, perhaps because the command has ended, this is the id of the supervisor, which stands
+    /// for the command as well.
     pub(crate) fn id(&self) -> u32 {
-        self.fate().id
+        let id = self.fate().id;
+        if self.supervisor.numbers && id != 0 { self.outside(id) } else { id }
+    }
+
+    fn outside(&self, inside: u32) -> u32 {
+        let pid = self.supervisor.pid.as_raw_pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let is_it = |child: &&str| {
+            let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+            let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+            ids.split_whitespace().next_back().and_then(|id| id.parse().ok()) == Some(inside)
+        };
+        let found = children.split_whitespace().find(is_it).and_then(|child| child.parse().ok());
+        found.unwrap_or(pid.unsigned_abs())
     }
 
     /// Whether the command runs, if that is known by now; with the step that failed, if it does not.
@@ -94,7 +112,7 @@ impl Process {
         let mut fate = self.fate();
         if !fate.reaped {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            let status = rustix::process::waitid(WaitId::PidFd(self.supervisor.as_fd()), options);
+            let status = rustix::process::waitid(WaitId::PidFd(self.supervisor.pidfd.as_fd()), options);
             // An error means that there is nothing (left) to reap.
             fate.reaped = !matches!(status, Ok(None));
         }
@@ -105,7 +123,7 @@ impl Process {
     /// happens if there is none.
     pub(crate) fn signal(&self, signal: Signal) {
         supervisor::signal(
-            &self.supervisor,
+            &self.supervisor.pidfd,
             match signal {
                 Signal::Hangup => libc::SIGHUP,
                 Signal::Interrupt => libc::SIGINT,
@@ -189,6 +207,6 @@ impl Burial {
 
     /// Readable once the supervisor has ended, as long as that is still to be waited for.
     pub(crate) fn end(&self) -> Option<&OwnedFd> {
-        self.process.lives().then_some(&self.process.supervisor)
+        self.process.lives().then_some(&self.process.supervisor.pidfd)
     }
 }

@@ -138,7 +138,8 @@ fn sleep(bell: &OwnedFd, burials: &[Burial]) {
 
 fn fork(plan: &Plan) -> Result<Owner, SpawnError> {
     let (reading, writing) = status_pipe().map_err(failed(Stage::Pipes))?;
-    let supervisor = supervisor::fork(plan, &writing).map_err(failed(Stage::Fork))?;
+    let supervisor =
+        supervisor::fork(plan, &writing).map_err(|(stage, source)| SpawnError::Setup { stage, source })?;
     Ok(Owner::new(Process::new(supervisor, reading)))
 }
 

@@ -11,19 +11,25 @@
 #![expect(unsafe_code, reason = "a forked process that only makes raw system calls has no safe form")]
 
 use std::{
+    convert::Infallible,
     io, mem,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
 
 use libc::{c_int, c_long};
-use rustix::process::Pid;
+use rustix::{
+    io::Errno,
+    pipe::{PipeFlags, pipe_with},
+    process::Pid,
+};
 
 use crate::{
     error::Stage,
-    exec::{FIRST_FREE_FD, Image},
+    exec::{self, FIRST_FREE_FD, Image},
+    namespaces::Namespaces,
     plan::Plan,
-    status,
+    status::{self, Message},
     syscall::{KERNEL_SIGSET, address, call, errno, step},
 };
 
@@ -58,9 +64,7 @@ pub(crate) fn block_signals() {
     // SAFETY: the calls get pointers to initialised values on this stack. No other thread can be between
     // reading and writing the disposition of SIGCHLD: nothing else in this process sets it to "ignore".
     unsafe {
-        let mut all: libc::sigset_t = mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, ptr::null_mut());
+        block_all();
         let mut action: libc::sigaction = mem::zeroed();
         if libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut action) == 0
             && action.sa_sigaction == libc::SIG_IGN
@@ -71,6 +75,20 @@ pub(crate) fn block_signals() {
     }
 }
 
+/// Blocks all signals in the calling thread. Returns those that were blocked before.
+///
+/// # Safety
+/// Other code of this thread does without signals from now on.
+unsafe fn block_all() -> libc::sigset_t {
+    // SAFETY: pointers to values on this stack.
+    unsafe {
+        let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
+        before
+    }
+}
+
 /// Sends a signal to a supervisor. To one that has ended, nothing happens.
 pub(crate) fn signal(supervisor: &OwnedFd, signal: c_int) {
     let (fd, info) = (c_long::from(supervisor.as_raw_fd()), ptr::null::<libc::siginfo_t>());
@@ -78,37 +96,114 @@ pub(crate) fn signal(supervisor: &OwnedFd, signal: c_int) {
     unsafe { call(libc::SYS_pidfd_send_signal, [fd, signal.into(), address(info), 0, 0]) };
 }
 
+/// A supervisor, as the one who made it holds it.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+    /// Whether it gives out process ids of its own.
+    pub(crate) numbers: bool,
+}
+
 /// Forks a supervisor that carries out `plan` and tells on `status` what comes of it. Both lie
-/// [out of the way](crate::exec::out_of_the_way), and all signals are [blocked](block_signals). Returns a
-/// pidfd of the supervisor.
-pub(crate) fn fork(plan: &Plan, status: &OwnedFd) -> io::Result<OwnedFd> {
+/// [out of the way](crate::exec::out_of_the_way), and all signals are [blocked](block_signals).
+pub(crate) fn fork(plan: &Plan, status: &OwnedFd) -> Result<Handle, (Stage, io::Error)> {
     let image = Image::new(plan);
-    let parent = c_long::from(rustix::process::getpid().as_raw_pid());
-    let mut pidfd: c_int = -1;
-    let flags = c_long::from(libc::CLONE_PIDFD | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the memory and goes on here, on a
-    // copy of this stack. The pidfd is stored through the third argument (the same on x86-64, AArch64 and
-    // RISC-V). `clone`, not `clone3`, which filters (ours too) answer with ENOSYS.
-    let pid = unsafe { call(libc::SYS_clone, [flags, 0, address(&raw mut pidfd), 0, 0]) };
-    if pid == 0 {
-        // SAFETY: this is the child, which has one thread; `plan`, which `image` points into, is alive.
-        unsafe { run(&image, status.as_raw_fd(), parent) }
+    let namespaces = plan.confinement.namespaces.as_ref();
+    let ruleset = plan.confinement.ruleset.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+    let birth = Birth { namespaces, ruleset, status: status.as_raw_fd(), parent: parent() };
+    // SAFETY: the child has one thread, and `plan`, which `image` points into, is alive.
+    unsafe { birth.give(libc::SIGCHLD, || run(&birth, &image)) }
+}
+
+/// Makes namespaces and the view in them, for nobody, to see whether this system permits that.
+pub(crate) fn rehearse(namespaces: &Namespaces) -> Result<(), (Stage, io::Error)> {
+    let pipes = |errno: Errno| (Stage::Pipes, errno.into());
+    let (reading, status) = pipe_with(PipeFlags::CLOEXEC).map_err(pipes)?;
+    let status = exec::out_of_the_way(status).map_err(|error| (Stage::Pipes, error))?;
+    let namespaces = Some(namespaces);
+    let birth = Birth { namespaces, ruleset: -1, status: status.as_raw_fd(), parent: parent() };
+    // SAFETY: the child has one thread. It ends without a signal to this process, and blocks those that are
+    // meant for it.
+    let child = unsafe {
+        let before = block_all();
+        let child = birth.give(0, || {
+            match prepare(&birth) {
+                Ok(()) => tell(birth.status.into(), status::started(0)),
+                Err(stage) => tell(birth.status.into(), status::failed(stage, errno())),
+            }
+            exit()
+        });
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+        child?
+    };
+    drop(status);
+    let mut message = [0; status::MESSAGE];
+    let read = rustix::io::retry_on_intr(|| rustix::io::read(&reading, &mut message)).map_err(pipes)?;
+    reap_silent(&child.pidfd);
+    match status::read(message).filter(|_| read == message.len()) {
+        Some(Message::Started(_)) => Ok(()),
+        Some(Message::Failed(stage, source)) => Err((stage, source)),
+        _ => Err((Stage::Namespaces, io::Error::other("the process that tried it was killed"))),
     }
-    if c_int::try_from(pid).ok().and_then(Pid::from_raw).is_none_or(|_| pid < 0) {
-        return Err(io::Error::last_os_error());
+}
+
+/// Waits for a child that ends without a signal.
+fn reap_silent(pidfd: &OwnedFd) {
+    let (by_pidfd, fd) = (libc::P_PIDFD as c_long, c_long::from(pidfd.as_raw_fd()));
+    let options = c_long::from(libc::WEXITED | libc::__WALL);
+    // SAFETY: plain numbers; nothing is written to null pointers.
+    while unsafe { call(libc::SYS_waitid, [by_pidfd, fd, 0, options, 0]) } < 0 && errno() == libc::EINTR {}
+}
+
+fn parent() -> c_long {
+    c_long::from(rustix::process::getpid().as_raw_pid())
+}
+
+/// What a supervisor is born with.
+struct Birth<'a> {
+    namespaces: Option<&'a Namespaces>,
+    /// -1 if there is none.
+    ruleset: RawFd,
+    status: RawFd,
+    parent: c_long,
+}
+
+impl Birth<'_> {
+    /// # Safety
+    /// `life` is run in a forked child: see the top of this file.
+    unsafe fn give(
+        &self,
+        exit_signal: c_int,
+        life: impl FnOnce() -> Infallible,
+    ) -> Result<Handle, (Stage, io::Error)> {
+        let namespaces = self.namespaces.map_or(0, Namespaces::flags);
+        let mut pidfd: c_int = -1;
+        let flags = c_long::from(libc::CLONE_PIDFD | exit_signal | namespaces);
+        // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the memory and goes on here, on a
+        // copy of this stack. The pidfd is stored through the third argument (the same on x86-64, AArch64 and
+        // RISC-V). `clone`, not `clone3`, which filters (ours too) answer with ENOSYS.
+        let pid = unsafe { call(libc::SYS_clone, [flags, 0, address(&raw mut pidfd), 0, 0]) };
+        if pid == 0 {
+            life();
+        }
+        let stage = if namespaces == 0 { Stage::Fork } else { Stage::Namespaces };
+        let pid = c_int::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| (stage, io::Error::last_os_error()))?;
+        // SAFETY: the kernel has just opened it for us, close-on-exec.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        Ok(Handle { pid, pidfd, numbers: self.namespaces.is_some() })
     }
-    // SAFETY: the kernel has just opened it for us, close-on-exec.
-    Ok(unsafe { OwnedFd::from_raw_fd(pidfd) })
 }
 
 /// The whole life of a supervisor.
 ///
 /// # Safety
 /// Only in a freshly forked child, with the plan alive that the image was made from; so for all that follow.
-unsafe fn run(image: &Image, status: RawFd, parent: c_long) -> ! {
+unsafe fn run(birth: &Birth<'_>, image: &Image) -> ! {
     // SAFETY: as the caller promises. Nothing of the child is left to be unwound.
     unsafe {
-        let prepared = prepare(status, parent).map_err(|stage| (stage, errno()));
+        let prepared = prepare(birth).map_err(|stage| (stage, errno()));
         let leader = match prepared.and_then(|()| image.start()) {
             Ok((leader, pidfd)) => {
                 tell(STATUS_FD.into(), status::started(leader));
@@ -116,29 +211,24 @@ unsafe fn run(image: &Image, status: RawFd, parent: c_long) -> ! {
                 leader
             }
             Err((stage, errno)) => {
-                tell(status.into(), status::failed(stage, errno));
+                tell(birth.status.into(), status::failed(stage, errno));
                 exit()
             }
         };
-        retire();
-        Supervisor { leader, reaped: false, settled: false }.supervise()
+        let alone = birth.namespaces.is_some();
+        retire(alone);
+        Supervisor { leader, alone, reaped: false, settled: false }.supervise()
     }
 }
 
-unsafe fn prepare(status: RawFd, parent: c_long) -> Result<(), Stage> {
+unsafe fn prepare(birth: &Birth<'_>) -> Result<(), Stage> {
+    let status = birth.status;
     // SAFETY: plain numbers, and a set of the kernel's size.
     unsafe {
         // Out of the terminal's reach: what is typed there is meant for others.
         step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
         default_signals();
-        // The thread that forked lives as long as its process. If that has ended by now, no signal comes.
-        let ask = [libc::PR_SET_PDEATHSIG.into(), END.into(), 0, 0, 0];
-        step(call(libc::SYS_prctl, ask), Stage::ParentDeath)?;
-        if call(libc::SYS_getppid, [0; 5]) != parent {
-            return Err(Stage::ParentDeath);
-        }
-        let adopt = [libc::PR_SET_CHILD_SUBREAPER.into(), 1, 0, 0, 0];
-        step(call(libc::SYS_prctl, adopt), Stage::Supervisor)?;
+        adopt(birth)?;
         // Room for what the supervisor opens. The plan's descriptors lie above.
         let room = [STATUS_FD.into(), c_long::from(FIRST_FREE_FD) - 1, 0, 0, 0];
         step(call(libc::SYS_close_range, room), Stage::Descriptors)?;
@@ -151,7 +241,29 @@ unsafe fn prepare(status: RawFd, parent: c_long) -> Result<(), Stage> {
         let fd = call(libc::SYS_signalfd4, listen);
         step(fd, Stage::Supervisor)?;
         place(fd as c_int, SIGNALS_FD);
-        Ok(())
+        match birth.namespaces {
+            Some(namespaces) => namespaces.enter(birth.ruleset),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sees to it that this process ends when its parent does, and that no descendant of it gets away. The
+/// thread that forked it lives as long as its process. If that has ended by now, no signal comes: then the
+/// parent is another one, or the status pipe, which is looked at later, has no reader.
+unsafe fn adopt(birth: &Birth<'_>) -> Result<(), Stage> {
+    let die = |with: c_int| [libc::PR_SET_PDEATHSIG.into(), with.into(), 0, 0, 0];
+    // SAFETY: plain numbers.
+    unsafe {
+        if birth.namespaces.is_some() {
+            // It is the first of its process ids: when it ends, the kernel kills all others.
+            return step(call(libc::SYS_prctl, die(libc::SIGKILL)), Stage::ParentDeath);
+        }
+        step(call(libc::SYS_prctl, die(END)), Stage::ParentDeath)?;
+        if call(libc::SYS_getppid, [0; 5]) != birth.parent {
+            return Err(Stage::ParentDeath);
+        }
+        step(call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1, 0, 0, 0]), Stage::Supervisor)
     }
 }
 
@@ -168,13 +280,17 @@ unsafe fn default_signals() {
 
 /// The command runs: lets go of all that was only needed to start it, its streams above all, which must end
 /// when it ends them.
-unsafe fn retire() {
+unsafe fn retire(alone: bool) {
     const EVERYTHING: c_long = u32::MAX as c_long;
     // SAFETY: plain numbers and a string; nothing here owns a descriptor or uses what is let go of.
     unsafe {
         call(libc::SYS_close_range, [0, 2, 0, 0, 0]);
         call(libc::SYS_close_range, [c_long::from(LEADER_FD) + 1, EVERYTHING, 0, 0, 0]);
         call(libc::SYS_chdir, [address(c"/".as_ptr()), 0, 0, 0, 0]);
+        if alone {
+            // Its capabilities were for making the namespaces. If they stay, so does what they could be used for.
+            let _ = exec::drop_privileges();
+        }
         call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0, 0, 0, 0]);
     }
 }
@@ -183,6 +299,8 @@ unsafe fn retire() {
 struct Supervisor {
     /// The command's own process, which leads its group.
     leader: c_int,
+    /// Whether nobody has process ids here but this process and its tree.
+    alone: bool,
     reaped: bool,
     /// Whether the command has been running for a while.
     settled: bool,
@@ -281,7 +399,9 @@ impl Supervisor {
             self.forward(libc::SIGKILL);
             loop {
                 // Whoever is killed here leaves us their children, before `reap` is told of their end.
-                if !tree::kill_children() {
+                if self.alone {
+                    tree::kill_everyone();
+                } else if !tree::kill_children() {
                     exit();
                 }
                 self.reap(0);

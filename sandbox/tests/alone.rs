@@ -20,7 +20,7 @@ use std::{
     process::Stdio,
 };
 
-use sandbox::{Command, Exit, Input, Network, Output, Policy, probe, spawn};
+use sandbox::{Command, Exit, Input, Level, Network, Output, Policy, probe, spawn};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// Whether this is the process that runs the case.
@@ -120,6 +120,29 @@ fn when_the_child_can_not_drop_its_capabilities() {
     alone("when_the_child_can_not_drop_its_capabilities", async {
         take_away(libc::SYS_capset, libc::EPERM);
         assert_eq!(refused().await, "failed to drop capabilities: Operation not permitted (os error 1)");
+    });
+}
+
+#[test]
+fn without_namespaces_the_level_is_reduced_and_says_so() {
+    alone("without_namespaces_the_level_is_reduced_and_says_so", async {
+        take_away(libc::SYS_mount_setattr, libc::ENOSYS);
+        let command = Command { args: Vec::new(), program: "true".into(), ..touch(Path::new("")) };
+        assert!(spawn(&Policy::ReadOnly, command).await.unwrap().wait().await.unwrap().success());
+        assert_eq!(probe().level(), Level::Reduced);
+        let why = "namespaces: this system refuses to make the command's view of the file system \
+                   (Function not implemented (os error 38))";
+        assert!(probe().to_string().contains(why), "{}", probe());
+    });
+}
+
+#[test]
+fn namespaces_that_fail_once_promised_are_an_error() {
+    alone("namespaces_that_fail_once_promised_are_an_error", async {
+        assert_eq!(probe().level(), Level::Full);
+        take_away(libc::SYS_mount_setattr, libc::ENOMEM);
+        let message = refused().await;
+        assert!(message.starts_with("failed to make the command's view of the file system: "), "{message}");
     });
 }
 

@@ -71,6 +71,16 @@ pub(super) unsafe fn kill_children() -> bool {
     }
 }
 
+/// Kills everyone whom this process can name, if it is the first process of its namespace.
+pub(super) unsafe fn kill_everyone() {
+    // SAFETY: plain numbers.
+    unsafe {
+        if call(libc::SYS_getpid, [0; 5]) == 1 {
+            call(libc::SYS_kill, [-1, libc::SIGKILL.into(), 0, 0, 0]);
+        }
+    }
+}
+
 /// Forgets what the memory of the process held that this one was forked from, its secrets among it, so that
 /// the two do not share pages which the other one would have to copy before it writes to them.
 ///

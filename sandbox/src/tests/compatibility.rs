@@ -1,15 +1,23 @@
 //! What must go on working inside.
 
-use super::{program, run, sh, with, within, writable};
+use super::{
+    Weaken, finish, nothing, program, reduced, refusal, run, sh, spawn_weakened, with, within, writable,
+};
 use crate::{Exit, Network, Policy};
 
-/// Runs a script inside a fresh workspace; gives what it printed, or fails with it.
+/// Runs a script inside a fresh workspace, at each level; gives what it printed, or fails with it.
 async fn works(network: Network, command: crate::Command) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    let policy = Policy::WorkspaceWrite { writable_roots: vec![dir.path().to_owned()], network };
-    let (exit, text) = run(&policy, with("HOME", dir.path(), within(dir.path(), command))).await;
-    assert_eq!(exit, Exit::Code(0), "{text}");
-    text
+    let mut texts = Vec::new();
+    for weaken in [nothing as Weaken, reduced] {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = Policy::WorkspaceWrite { writable_roots: vec![dir.path().to_owned()], network };
+        let command = with("HOME", dir.path(), within(dir.path(), command.clone()));
+        let (exit, text) = finish(spawn_weakened(&policy, command, weaken).await.unwrap()).await;
+        assert_eq!(exit, Exit::Code(0), "{text}");
+        texts.push(text);
+    }
+    assert_eq!(texts[0], texts[1], "the levels differ");
+    texts.swap_remove(0)
 }
 
 async fn shell(script: &str) -> String {
@@ -129,4 +137,68 @@ async fn a_workspace_by_another_name() {
     let (exit, text) = run(&writable(&alias), within(&alias, sh("echo x > here && pwd -P"))).await;
     assert!(exit.success(), "{text}");
     assert!(dir.path().join("real/here").exists());
+}
+
+#[tokio::test]
+async fn workspaces_below_what_is_covered() {
+    for place in ["/dev/shm", "/run"] {
+        let Ok(dir) = tempfile::tempdir_in(place) else { continue }; // not everyone may write to /run
+        let (root, other) = (dir.path().join("a/b"), dir.path().join("other"));
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::write(&other, "x").unwrap();
+        let script = format!(
+            "echo x > here && pwd -P && ! cat {} && (touch ../beside; ls -A {place})",
+            other.display()
+        );
+        let (exit, text) = run(&writable(&root), within(&root, sh(&script))).await;
+        assert!(exit.success(), "{text}");
+        assert!(root.join("here").exists());
+        assert!(!dir.path().join("a/beside").exists());
+        let name = dir.path().file_name().unwrap();
+        assert!(text.lines().any(|line| line == name), "{text}");
+        // To be there is not to write there.
+        let (exit, text) = run(&Policy::ReadOnly, within(&root, sh("cat here && ! touch new"))).await;
+        assert!(exit.success() && text.starts_with("x\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn roots_in_one_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("a/b");
+    std::fs::create_dir_all(&inner).unwrap();
+    let roots = vec![inner.clone(), dir.path().to_owned(), dir.path().join("a"), inner.clone()];
+    let policy = Policy::WorkspaceWrite { writable_roots: roots, network: Network::Off };
+    let script = "touch 1 a/2 a/b/3 && mv 1 a/b/ && chmod 600 a/2";
+    let (exit, text) = run(&policy, within(dir.path(), sh(script))).await;
+    assert!(exit.success(), "{text}");
+    assert!(inner.join("1").exists());
+}
+
+#[tokio::test]
+async fn everything_writable_is_everything_but_the_system_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "touch new && chmod 600 new && ! touch /dev/new && ! echo x > /proc/sys/kernel/core_pattern";
+    let (exit, text) = run(&writable("/"), within(dir.path(), sh(script))).await;
+    assert!(exit.success(), "{text}");
+}
+
+#[tokio::test]
+async fn a_root_in_dev_or_proc_is_refused() {
+    for root in ["/dev", "/proc/sys"] {
+        let message = refusal(&writable(root), sh("true")).await;
+        assert!(message.contains("a sandboxed command has its own /dev and /proc"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn the_view_of_the_command() {
+    let script = "echo $$; hostname > /dev/null; ls /dev; ls /run | wc -l; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'";
+    let (_, text) = run(&Policy::ReadOnly, sh(script)).await;
+    let dev = "fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n";
+    assert!(text.starts_with(&format!("2\n{dev}")), "{text}");
+    let (_, text) =
+        run(&Policy::ReadOnly, sh("grep -vc ' ro[, ]' /proc/self/mountinfo; cat /proc/net/dev")).await;
+    // Writable, though not beneath a rule that allows it: the command's own terminals, memory and devices.
+    assert!(text.contains("lo:") && !text.contains("eth"), "{text}");
 }

@@ -8,7 +8,7 @@ use rustix::{
 };
 use tokio::io::AsyncReadExt;
 
-use super::{program, run, sh};
+use super::{Weaken, finish, nothing, program, reduced, run, sh, spawn_weakened};
 use crate::{Child, Command, Exit, Input, Policy, Signal, spawn};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -29,29 +29,46 @@ impl Watched {
 
 /// Starts a script that begins by printing process ids on one line, and reads that line.
 async fn start(script: &str) -> (Child, Vec<i32>) {
-    start_command(&Policy::ReadOnly, sh(script)).await
+    start_command(&Policy::ReadOnly, nothing, sh(script)).await
 }
 
 /// The same in Python, for what a shell can not do without a race.
 async fn start_python(script: &str) -> (Child, Vec<i32>) {
-    start_python_under(&Policy::ReadOnly, script).await
+    start_python_under(&Policy::ReadOnly, nothing, script).await
 }
 
-async fn start_python_under(policy: &Policy, script: &str) -> (Child, Vec<i32>) {
+async fn start_python_under(policy: &Policy, weaken: Weaken, script: &str) -> (Child, Vec<i32>) {
     let names = "SIG_BLOCK, SIG_DFL, SIG_IGN, SIGTERM, pause, pthread_sigmask, sigwait";
     let script = format!("import os, signal\nfrom signal import {names}\n{script}");
-    start_command(policy, program("python3", &["-c", &script])).await
+    start_command(policy, weaken, program("python3", &["-c", &script])).await
 }
 
-async fn start_command(policy: &Policy, command: Command) -> (Child, Vec<i32>) {
-    let mut child = spawn(policy, command).await.unwrap();
+/// The ids are those that the processes have out here.
+async fn start_command(policy: &Policy, weaken: Weaken, command: Command) -> (Child, Vec<i32>) {
+    let mut child = spawn_weakened(policy, command, weaken).await.unwrap();
     let mut line = Vec::new();
     let stdout = child.stdout.as_mut().unwrap();
     while !line.ends_with(b"\n") {
         line.push(stdout.read_u8().await.expect("a line"));
     }
-    let pids = String::from_utf8(line).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    let line = String::from_utf8(line).unwrap();
+    let pids = line.split_whitespace().map(|pid| outside(&child, pid)).collect();
     (child, pids)
+}
+
+/// The id out here of the process that has this id for the command.
+fn outside(child: &Child, pid: &str) -> i32 {
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/pid")).ok();
+    let theirs = namespace(&child.id().to_string());
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{name}/status")).unwrap_or_default();
+        let ids = status.split("NSpid:").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        if ids.split_whitespace().next_back() == Some(pid) && namespace(&name) == theirs {
+            return name.parse().unwrap();
+        }
+    }
+    panic!("no process {pid}")
 }
 
 fn is_zombie_or_gone(pid: i32) -> bool {
@@ -97,9 +114,17 @@ async fn dropping_ends_the_group_and_reaps() {
 
 #[tokio::test]
 async fn dropping_after_the_end_sweeps_up_what_the_leader_left() {
-    let (mut child, pids) = start("sleep 1000 & echo $!").await;
+    let deaf_child = "
+signal.signal(signal.SIGINT, SIG_IGN)
+pid = os.fork()
+while pid == 0: pause()
+signal.signal(signal.SIGINT, SIG_DFL)
+print(pid, flush=True)
+while True: pause()";
+    let (mut child, pids) = start_python(deaf_child).await;
     let left = Watched::new(pids[0]);
-    assert_eq!(child.wait().await.unwrap(), Exit::Code(0));
+    child.signal(Signal::Interrupt);
+    assert_eq!(child.wait().await.unwrap(), Exit::Signal(2));
     assert!(!is_zombie_or_gone(pids[0]), "it may finish its work while its owner still looks");
     drop(child);
     left.gone().await;
@@ -169,6 +194,7 @@ while True: pause()";
 
 /// What leaves the group, the session and its parent: only the tree still knows it.
 const DAEMON: &str = "
+signal.signal(signal.SIGINT, SIG_DFL)
 pid = os.getpid()
 r, w = os.pipe()
 if os.fork() == 0:
@@ -178,67 +204,82 @@ if os.fork() == 0:
     while True: pause()
 print(pid, os.read(r, 99).decode(), flush=True)";
 
+const LEVELS: [(Policy, Weaken); 3] =
+    [(Policy::ReadOnly, nothing), (Policy::ReadOnly, reduced), (Policy::FullAccess, nothing)];
+
 #[tokio::test]
 async fn dropping_ends_daemons() {
-    for policy in [Policy::ReadOnly, Policy::FullAccess] {
-        for leader in ["while True: pause()", "os._exit(3)"] {
-            let (child, pids) = start_python_under(&policy, &format!("{DAEMON}\n{leader}")).await;
-            let daemon = Watched::new(pids[1]);
-            drop(child);
-            daemon.gone().await;
-        }
+    for (policy, weaken) in LEVELS {
+        let (child, pids) =
+            start_python_under(&policy, weaken, &format!("{DAEMON}\nwhile True: pause()")).await;
+        let daemon = Watched::new(pids[1]);
+        drop(child);
+        daemon.gone().await;
     }
 }
 
 #[tokio::test]
 async fn a_daemon_may_work_on_until_its_tree_is_ended() {
-    let (mut child, pids) = start_python(&format!("{DAEMON}\nos._exit(3)")).await;
-    let daemon = Watched::new(pids[1]);
-    assert_eq!(child.wait().await.unwrap(), Exit::Code(3));
-    assert!(!is_zombie_or_gone(pids[1]));
-    child.terminate(Duration::from_millis(50));
-    assert_eq!(child.wait().await.unwrap(), Exit::Code(3));
-    daemon.gone().await;
+    for (policy, weaken) in LEVELS {
+        let (mut child, pids) = start_python_under(&policy, weaken, &format!("{DAEMON}\npause()")).await;
+        let daemon = Watched::new(pids[1]);
+        child.signal(Signal::Interrupt);
+        assert_eq!(child.wait().await.unwrap(), Exit::Signal(2));
+        assert!(!is_zombie_or_gone(pids[1]));
+        child.terminate(Duration::from_millis(50));
+        assert_eq!(child.wait().await.unwrap(), Exit::Signal(2));
+        daemon.gone().await;
+    }
 }
 
 #[tokio::test]
 async fn killing_ends_the_tree_and_says_so() {
-    let (mut child, pids) = start_python(&format!("{DAEMON}\nwhile True: pause()")).await;
-    let daemon = Watched::new(pids[1]);
-    child.signal(Signal::Kill);
-    assert_eq!(child.wait().await.unwrap(), Exit::Signal(9));
-    daemon.gone().await;
+    for (policy, weaken) in LEVELS {
+        let (mut child, pids) =
+            start_python_under(&policy, weaken, &format!("{DAEMON}\nwhile True: pause()")).await;
+        let daemon = Watched::new(pids[1]);
+        child.signal(Signal::Kill);
+        assert_eq!(child.wait().await.unwrap(), Exit::Signal(9));
+        daemon.gone().await;
+    }
 }
 
 #[tokio::test]
 async fn orphans_are_reaped_while_the_command_runs() {
     let orphans = "
 for _ in range(20):
-    r, w = os.pipe()
     if os.fork() == 0:
-        if os.fork() == 0: os.close(r); os.write(w, b'%d ' % os.getpid()); os._exit(0)
+        if os.fork() == 0: os._exit(0)
         os._exit(0)
-    os.wait(); os.close(w); print(os.read(r, 99).decode(), end='')
-print(flush=True)
+    os.wait()
+print(os.getpid(), flush=True)
 while True: pause()";
-    let (child, pids) = start_python(orphans).await;
-    assert_eq!(pids.len(), 20);
-    for pid in pids {
-        until(|| !Path::new(&format!("/proc/{pid}")).exists()).await;
+    for (policy, weaken) in LEVELS {
+        let (child, pids) = start_python_under(&policy, weaken, orphans).await;
+        let supervisor = parent_of(pids[0]);
+        let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+        until(|| std::fs::read_to_string(&children).unwrap() == format!("{} ", pids[0])).await;
+        drop(child);
     }
-    drop(child);
+}
+
+fn parent_of(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.split("PPid:\t").nth(1).unwrap().lines().next().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
 async fn each_exit_and_each_signal_comes_through() {
-    for policy in [Policy::ReadOnly, Policy::FullAccess] {
+    for (policy, weaken) in LEVELS {
+        let run = |script: String| {
+            let policy = policy.clone();
+            async move { finish(spawn_weakened(&policy, sh(&script), weaken).await.unwrap()).await.0 }
+        };
         for code in [0, 1, 2, 126, 127, 128, 137, 255] {
-            let (exit, _) = run(&policy, sh(&format!("exit {code}"))).await;
-            assert_eq!(exit, Exit::Code(code));
+            assert_eq!(run(format!("exit {code}")).await, Exit::Code(code));
         }
         for signal in [1, 2, 3, 6, 9, 11, 13, 15, 31, 64] {
-            let (exit, _) = run(&policy, sh(&format!("kill -{signal} $$"))).await;
-            assert_eq!(exit, Exit::Signal(signal));
+            assert_eq!(run(format!("kill -{signal} $$")).await, Exit::Signal(signal));
         }
     }
 }
@@ -247,8 +288,7 @@ async fn each_exit_and_each_signal_comes_through() {
 async fn a_supervisor_keeps_nothing_of_this_process() {
     let ballast = std::hint::black_box(vec![1u8; 64 << 20]);
     let (child, pids) = start("echo $$; exec sleep 1000").await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pids[0])).unwrap();
-    let parent = status.split("PPid:\t").nth(1).unwrap().lines().next().unwrap();
+    let parent = parent_of(pids[0]);
     let resident = || {
         let statm = std::fs::read_to_string(format!("/proc/{parent}/statm")).unwrap();
         statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096

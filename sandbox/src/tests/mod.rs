@@ -66,12 +66,25 @@ async fn refusal(policy: &Policy, command: Command) -> String {
     spawn(policy, command).await.expect_err("refused").to_string()
 }
 
+type Weaken = fn(&mut Plan);
+
+/// Nothing is taken away.
+fn nothing(_: &mut Plan) {}
+
+/// The level of a system that refuses namespaces.
+fn reduced(plan: &mut Plan) {
+    plan.confinement.namespaces = None;
+}
+
+/// What is tested here is meant to be the full level, unless the machine is known to have only another.
+#[test]
+fn the_level_is_the_expected_one() {
+    let expected = std::env::var("EXPECTED_SANDBOX_LEVEL").unwrap_or("full".to_owned());
+    assert_eq!(crate::probe().level().to_string(), expected, "{}", crate::probe());
+}
+
 /// Starts a command under a plan from which something was taken away: so each layer is seen to count.
-async fn spawn_weakened(
-    policy: &Policy,
-    command: Command,
-    weaken: fn(&mut Plan),
-) -> Result<Child, SpawnError> {
+async fn spawn_weakened(policy: &Policy, command: Command, weaken: Weaken) -> Result<Child, SpawnError> {
     let (mut plan, pipes, search) = plan::plan(policy, command)?;
     weaken(&mut plan);
     spawn::run(plan, pipes, search).await

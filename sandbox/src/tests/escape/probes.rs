@@ -2,7 +2,7 @@
 
 use super::scene::Sign::{
     self, AbstractDatagram, AbstractStream, Changed, Datagram, Device, Exists, Gone, Pending, Said, Secret,
-    Stream, Tcp, Udp, VictimLimit, VictimScore, VictimStat, WorkspaceGone,
+    SharedMemory, Stream, Tcp, Touched, Udp, VictimLimit, VictimScore, VictimStat, WorkspaceGone,
 };
 
 pub(super) type Probe = (&'static str, &'static str, Sign);
@@ -53,9 +53,27 @@ pub(super) const FILES: &[Probe] = &[
         Changed,
     ),
     ("allocate", "os.posix_fallocate(os.open(FILE, os.O_WRONLY), 0, 4096)", Changed),
+    ("memory in /dev/shm", "open('/dev/shm/' + BASE.replace('/', '-'), 'w')", SharedMemory),
+];
+
+/// What only namespaces keep.
+pub(super) const FULL_LEVEL: &[Probe] = &[
+    ("mode", "os.chmod(FILE, 0o600)", Touched),
+    ("mode by descriptor", "os.fchmod(os.open(FILE, os.O_RDONLY), 0o600)", Touched),
+    ("mode through proc", "os.chmod(f'/proc/self/fd/{os.open(FILE, os.O_PATH)}', 0o600)", Touched),
+    ("mode through a link", "os.chmod(IN + '/link', 0o600)", Touched),
+    ("owner", "os.chown(FILE, os.getuid(), os.getgid())", Touched),
+    ("times", "os.utime(FILE, (1, 1))", Touched),
+    ("attributes", "os.setxattr(FILE, 'user.probe', b'x')", Touched),
     (
-        "memory in /dev/shm",
-        "p = '/dev/shm/' + BASE.replace('/', '-'); open(p, 'w'); print('GOT THROUGH'); os.unlink(p)",
+        "flags",
+        "import fcntl; fcntl.ioctl(os.open(FILE, os.O_RDONLY), 0x40086602, struct.pack('L', 0x40))",
+        Touched,
+    ),
+    ("mode of a directory", "os.chmod(OUT, 0o700); os.utime(FILE)", Touched),
+    (
+        "sight of a process outside",
+        "assert b'pthread_sigmask' in open(f'/proc/{VICTIM}/cmdline', 'rb').read(); print('GOT THROUGH')",
         Said,
     ),
 ];

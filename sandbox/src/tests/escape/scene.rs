@@ -8,11 +8,11 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         linux::net::SocketAddrExt,
         unix::{
-            fs::{FileTypeExt, PermissionsExt, chown, symlink},
+            fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink},
             net::{SocketAddr, UnixDatagram, UnixListener},
         },
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -32,6 +32,10 @@ pub(super) enum Sign {
     /// Something that was outside is not.
     Gone(&'static str),
     WorkspaceGone,
+    /// The inode of the file outside has changed, be it only its mode.
+    Touched,
+    /// A file named after the scene is in the machine's shared memory.
+    SharedMemory,
     /// A device node in the workspace.
     Device(&'static str),
     // Something arrived at a listener.
@@ -64,6 +68,7 @@ pub(super) struct Scene {
     abstract_datagram: UnixDatagram,
     victim: Option<std::process::Child>,
     leaked: OwnedFd,
+    inode_change: (i64, i64),
 }
 
 pub(super) const NOBODY: u32 = 65534;
@@ -100,6 +105,7 @@ impl Scene {
             abstract_datagram: UnixDatagram::bind_addr(&hidden("datagram")).unwrap(),
             victim: script.contains("VICTIM").then(victim),
             leaked,
+            inode_change: inode_change(&outside.join("file")),
             base,
         };
         scene.tcp.set_nonblocking(true).unwrap();
@@ -125,6 +131,11 @@ impl Scene {
             Sign::Changed => fs::read_to_string(self.out("file")).ok().as_deref() != Some(KEPT),
             Sign::Exists(name) => self.out(name).symlink_metadata().is_ok(),
             Sign::Gone(name) => !self.out(name).exists(),
+            Sign::Touched => inode_change(&self.out("file")) != self.inode_change,
+            Sign::SharedMemory => {
+                let name = self.base.path().display().to_string().replace('/', "-");
+                fs::remove_file(PathBuf::from("/dev/shm").join(name)).is_ok()
+            }
             Sign::WorkspaceGone => !self.inside().exists(),
             Sign::Device(name) => {
                 fs::metadata(self.inside().join(name)).is_ok_and(|node| node.file_type().is_char_device())
@@ -190,6 +201,10 @@ impl Drop for Scene {
             let _ = victim.wait();
         }
     }
+}
+
+fn inode_change(file: &Path) -> (i64, i64) {
+    fs::metadata(file).map_or((0, 0), |file| (file.ctime(), file.ctime_nsec()))
 }
 
 /// A process outside, with a secret in its environment. It blocks SIGUSR1, so that one stays pending.
