@@ -12,11 +12,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ballast = vec![1u8; 4 << 20];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let workspace = std::env::temp_dir();
-    let writing = |network| Policy::WorkspaceWrite { writable_roots: vec![workspace.clone()], network };
+    let writing = |network| Policy::workspace_write(vec![workspace.clone()], network);
     let rows = [
         ("bare", None),
         ("danger-full-access", Some(Policy::FullAccess)),
-        ("read-only", Some(Policy::ReadOnly)),
+        ("read-only", Some(Policy::read_only())),
         ("workspace-write, network on", Some(writing(Network::On))),
         ("workspace-write, network off", Some(writing(Network::Off))),
     ];

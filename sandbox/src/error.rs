@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::policy::Policy;
-
 /// Why a file may not, or can not, be opened or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,7 +61,7 @@ pub enum AccessError {
 
 fn outside(path: &Path, roots: &[PathBuf], mode: &str) -> String {
     let path = path.display();
-    if mode == Policy::ReadOnly.mode() {
+    if roots.is_empty() {
         return format!(
             "{path} may not be written: nothing is writable (sandbox_mode is {mode}); \
              sandbox_mode = \"workspace-write\" makes the workspace writable"

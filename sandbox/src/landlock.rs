@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_ruleset_for_every_version_up_to_that_of_this_kernel() {
         let abi = i32::try_from(probe().landlock_abi().expect("landlock")).unwrap();
-        let policy = Policy::WorkspaceWrite { writable_roots: vec!["/".into()], network: Network::Off };
+        let policy = Policy::workspace_write(["/"], Network::Off);
         for abi in LEAST_ABI..=abi {
             ruleset(Network::Off, &open_roots(&policy).unwrap(), abi)
                 .unwrap_or_else(|e| panic!("version {abi}: {e}"));

@@ -4,13 +4,14 @@
 //! with [`spawn`]: the kernel confines it (namespaces for what it sees of files, processes and the network;
 //! Landlock for files, TCP, signals and abstract sockets; seccomp for system calls and socket types; no
 //! capabilities, no inherited descriptors). Where namespaces are refused, [`probe`] says that the level is
-//! [reduced](Level::Reduced); where the rest is, the command is refused, never run with less. A *file tool* of our own process is not confined by the
-//! kernel, so it opens files through [`Policy::open_read`] and [`Policy::open_dir_for_write`], which resolve
-//! paths beneath a directory descriptor and never by comparing strings.
+//! [reduced](Level::Reduced); where the rest is, the command is refused, never run with less. A *file tool* of
+//! our own process is not confined by the kernel, so it opens files through [`Policy::open_read`] and
+//! [`Policy::open_dir_for_write`], which resolve paths beneath a directory descriptor and never by comparing
+//! strings.
 //!
 //! The way of a command: `plan` turns a policy and a [`Command`] into plain data, `spawn` has one long-lived
-//! thread fork a `supervisor`, which enters the `namespaces` first, `exec` is what the command's own process does until it becomes the program, and
-//! `process` follows both to their end.
+//! thread fork a `supervisor`, which enters the `namespaces` first, `exec` is what the command's own process
+//! does until it becomes the program, and `process` follows both to their end.
 
 #[cfg(not(unix))]
 compile_error!("codex needs a Unix system; on Windows, use WSL 2");
@@ -50,5 +51,5 @@ pub use crate::{
     command::{Command, Exit, Input, Output, Signal},
     error::{AccessError, SpawnError, Stage},
     level::Level,
-    policy::{Network, Policy},
+    policy::{Device, Network, Policy, Read, Require, Rules},
 };

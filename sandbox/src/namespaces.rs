@@ -13,24 +13,30 @@
 #![expect(unsafe_code, reason = "mounts are made by raw system calls in a forked process")]
 
 use std::{
-    ffi::{CStr, CString, OsStr},
+    ffi::{CStr, CString},
     fs, io,
-    mem::MaybeUninit,
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::MetadataExt},
+        unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicI32, Ordering},
 };
 
-use libc::{c_int, c_long};
+use libc::c_int;
 
+mod mount;
+mod place;
+
+use self::{
+    mount::{
+        NO_SUID_DEV, READ_ONLY, allow, attach, attributes, copy, make_dir, make_file, make_link, mount, write,
+    },
+    place::Place,
+};
 use crate::{
     error::{SpawnError, Stage},
     landlock,
     policy::{Network, Policy},
-    syscall::{address, call, errno, set_errno, step},
 };
 
 /// Where the sockets of the machine's services lie.
@@ -53,14 +59,6 @@ const RESOLVER: &str = "/etc/resolv.conf";
 /// Links in `/run` that are kept: NixOS has its programs there.
 const KEPT_LINKS: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
-// Flags of the kernel's mount interface that the C library does not name.
-const OPEN_TREE_CLONE: c_long = 1;
-const MOVE_MOUNT_FROM_DESCRIPTOR: c_long = 0x04;
-const MOVE_MOUNT_TO_DESCRIPTOR: c_long = 0x40;
-const READ_ONLY: u64 = 1;
-const NO_SUID_DEV: u64 = 2 | 4;
-const RESOLVE_NO_LINKS: u64 = 0x02 | 0x04;
-
 /// What the command's view is made from.
 #[derive(Debug)]
 pub(crate) struct Namespaces {
@@ -81,37 +79,6 @@ pub(crate) struct Namespaces {
 pub(crate) enum Means {
     Direct,
     ByUserNamespace,
-}
-
-/// A part of the file system that is to be seen, as it is here, at its old place.
-#[derive(Debug)]
-struct Place {
-    path: CString,
-    /// Device and inode.
-    identity: (u64, u64),
-    writable: bool,
-    is_dir: bool,
-    /// The place as found, and a copy of its mount; -1 before they are opened.
-    found: AtomicI32,
-    copy: AtomicI32,
-    /// What has to be made first, if it lies below something that is covered.
-    make: Option<Make>,
-}
-
-#[derive(Debug)]
-struct Make {
-    /// Whether below `/dev/shm`, not below `/run`.
-    in_shared_memory: bool,
-    parents: Vec<CString>,
-}
-
-/// The kernel's `struct mount_attr`.
-#[repr(C)]
-struct Attributes {
-    set: u64,
-    clear: u64,
-    propagation: u64,
-    userns: u64,
 }
 
 impl Namespaces {
@@ -271,102 +238,6 @@ impl Namespaces {
     }
 }
 
-impl Place {
-    /// A writable root. `None` if a command has a private one of these anyway.
-    fn root(path: &Path) -> io::Result<Option<Self>> {
-        if path == Path::new(SHARED_MEMORY) {
-            return Ok(None);
-        }
-        let owned = ["/dev", "/proc"].into_iter().any(|own| path.starts_with(own));
-        if owned && !path.starts_with(SHARED_MEMORY) {
-            return Err(io::Error::other("a sandboxed command has its own /dev and /proc"));
-        }
-        Self::new(path, true).map(Some)
-    }
-
-    fn new(path: &Path, writable: bool) -> io::Result<Self> {
-        let metadata = fs::symlink_metadata(path)?;
-        let make = [(RUN, false), (SHARED_MEMORY, true)].into_iter().find_map(|(cover, in_shared_memory)| {
-            let below = path.parent()?.strip_prefix(cover).ok()?;
-            let parents = below.ancestors().filter(|it| !it.as_os_str().is_empty());
-            let mut parents: Vec<_> = parents.map(|it| c_string(&Path::new(cover).join(it))).collect();
-            parents.reverse();
-            Some(
-                parents
-                    .into_iter()
-                    .collect::<io::Result<_>>()
-                    .map(|parents| Make { in_shared_memory, parents }),
-            )
-        });
-        Ok(Self {
-            path: c_string(path)?,
-            identity: (metadata.dev(), metadata.ino()),
-            writable,
-            is_dir: metadata.is_dir(),
-            found: AtomicI32::new(-1),
-            copy: AtomicI32::new(-1),
-            make: make.transpose()?,
-        })
-    }
-
-    fn path(&self) -> &Path {
-        Path::new(OsStr::from_bytes(self.path.as_bytes()))
-    }
-
-    /// Finds the place again, and takes a copy of it before it changes.
-    unsafe fn take(&self) -> Result<(), Stage> {
-        /// The kernel's `struct open_how`.
-        #[repr(C)]
-        struct How {
-            flags: u64,
-            mode: u64,
-            resolve: u64,
-        }
-        let how = How {
-            flags: (libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64,
-            mode: 0,
-            resolve: RESOLVE_NO_LINKS,
-        };
-        // SAFETY: path, structures and their sizes are what the calls expect.
-        unsafe {
-            let open = [
-                libc::AT_FDCWD.into(),
-                address(self.path.as_ptr()),
-                address(&raw const how),
-                size_of::<How>() as c_long,
-                0,
-            ];
-            let found = call(libc::SYS_openat2, open);
-            step(found, Stage::Mounts)?;
-            let mut stat = MaybeUninit::<libc::stat>::zeroed();
-            step(call(libc::SYS_fstat, [found, address(stat.as_mut_ptr()), 0, 0, 0]), Stage::Mounts)?;
-            let stat = stat.assume_init();
-            if (stat.st_dev, stat.st_ino) != self.identity {
-                set_errno(libc::ESTALE);
-                return Err(Stage::Mounts);
-            }
-            let found = found as c_int;
-            self.found.store(found, Ordering::Relaxed);
-            self.copy.store(copy(found, c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)?, Ordering::Relaxed);
-            Ok(())
-        }
-    }
-
-    /// Lays the copy over the place.
-    unsafe fn lay(&self) -> Result<(), Stage> {
-        let (found, copy) = (self.found.load(Ordering::Relaxed), self.copy.load(Ordering::Relaxed));
-        let read_only = if self.writable { 0 } else { READ_ONLY };
-        // SAFETY: both were opened by `take`.
-        unsafe {
-            attributes(copy, c"", read_only | NO_SUID_DEV, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)?;
-            match self.make {
-                Some(_) => attach(copy, libc::AT_FDCWD, &self.path),
-                None => attach(copy, found, c""),
-            }
-        }
-    }
-}
-
 /// What of the covered places is to be seen all the same, though not to be written.
 fn kept(cwd: &Path, roots: &[Place]) -> Vec<Place> {
     let seen = |path: &Path| roots.iter().any(|root| path.starts_with(root.path()));
@@ -384,105 +255,4 @@ fn kept_links() -> Vec<(CString, CString)> {
 
 fn c_string(path: &Path) -> io::Result<CString> {
     Ok(CString::new(path.as_os_str().as_bytes())?)
-}
-
-// What follows runs in the forked process, on paths and descriptors that its callers vouch for.
-
-unsafe fn write(file: &CStr, bytes: &[u8]) -> Result<(), Stage> {
-    let how = c_long::from(libc::O_WRONLY | libc::O_CLOEXEC);
-    // SAFETY: see above.
-    unsafe {
-        let fd = call(libc::SYS_openat, [libc::AT_FDCWD.into(), address(file.as_ptr()), how, 0, 0]);
-        step(fd, Stage::Identity)?;
-        let written = call(libc::SYS_write, [fd, address(bytes.as_ptr()), bytes.len() as c_long, 0, 0]);
-        step(written, Stage::Identity)?;
-        call(libc::SYS_close, [fd, 0, 0, 0, 0]);
-        Ok(())
-    }
-}
-
-unsafe fn mount(kind: &CStr, at: &CStr, flags: u64, options: Option<&CStr>) -> Result<(), Stage> {
-    let kind = address(kind.as_ptr());
-    let options = options.map_or(0, |options| address(options.as_ptr()));
-    // SAFETY: see above.
-    unsafe {
-        step(
-            call(libc::SYS_mount, [kind, address(at.as_ptr()), kind, flags.cast_signed(), options]),
-            Stage::Mounts,
-        )
-    }
-}
-
-/// A copy of a mount, at no place yet.
-unsafe fn copy(dir: c_int, path: &CStr, how: c_int) -> Result<c_int, Stage> {
-    let flags = OPEN_TREE_CLONE | c_long::from(libc::O_CLOEXEC | how);
-    // SAFETY: see above.
-    let copy = unsafe { call(libc::SYS_open_tree, [dir.into(), address(path.as_ptr()), flags, 0, 0]) };
-    step(copy, Stage::Mounts)?;
-    Ok(copy as c_int)
-}
-
-/// Puts a copy in its place.
-unsafe fn attach(copy: c_int, dir: c_int, path: &CStr) -> Result<(), Stage> {
-    let to = if path.is_empty() { MOVE_MOUNT_TO_DESCRIPTOR } else { 0 };
-    let from = [copy.into(), address(c"".as_ptr()), dir.into(), address(path.as_ptr())];
-    let [a, b, c, d] = from;
-    // SAFETY: see above.
-    unsafe { step(call(libc::SYS_move_mount, [a, b, c, d, MOVE_MOUNT_FROM_DESCRIPTOR | to]), Stage::Mounts) }
-}
-
-/// Adds attributes to a mount, and cuts it off from what is mounted elsewhere later.
-unsafe fn attributes(dir: c_int, path: &CStr, set: u64, how: c_int) -> Result<(), Stage> {
-    let attributes = Attributes { set, clear: 0, propagation: libc::MS_PRIVATE, userns: 0 };
-    let (path, size) = (address(path.as_ptr()), size_of::<Attributes>() as c_long);
-    // SAFETY: see above.
-    unsafe {
-        let set = [dir.into(), path, how.into(), address(&raw const attributes), size];
-        step(call(libc::SYS_mount_setattr, set), Stage::Mounts)
-    }
-}
-
-unsafe fn make_dir(path: &CStr) -> Result<(), Stage> {
-    // SAFETY: see above.
-    unsafe {
-        let made = call(libc::SYS_mkdirat, [libc::AT_FDCWD.into(), address(path.as_ptr()), 0o755, 0, 0]);
-        if made < 0 && errno() == libc::EEXIST { Ok(()) } else { step(made, Stage::Mounts) }
-    }
-}
-
-unsafe fn make_file(path: &CStr) -> Result<(), Stage> {
-    let mode = c_long::from(libc::S_IFREG | 0o644);
-    // SAFETY: see above.
-    unsafe {
-        let make = [libc::AT_FDCWD.into(), address(path.as_ptr()), mode, 0, 0];
-        step(call(libc::SYS_mknodat, make), Stage::Mounts)
-    }
-}
-
-unsafe fn make_link(target: &CStr, link: &CStr) -> Result<(), Stage> {
-    let make = [address(target.as_ptr()), libc::AT_FDCWD.into(), address(link.as_ptr()), 0, 0];
-    // SAFETY: see above.
-    unsafe { step(call(libc::SYS_symlinkat, make), Stage::Mounts) }
-}
-
-/// Adds a rule to a Landlock ruleset for a directory that did not exist when the ruleset was made.
-unsafe fn allow(ruleset: c_int, dir: &CStr, rights: u64) -> Result<(), Stage> {
-    /// The kernel's `struct landlock_path_beneath_attr`.
-    #[repr(C, packed)]
-    struct Rule {
-        rights: u64,
-        dir: c_int,
-    }
-    const PATH_BENEATH: c_long = 1;
-    let how = c_long::from(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC);
-    // SAFETY: see above.
-    unsafe {
-        let dir = call(libc::SYS_openat, [libc::AT_FDCWD.into(), address(dir.as_ptr()), how, 0, 0]);
-        step(dir, Stage::Mounts)?;
-        let rule = Rule { rights, dir: dir as c_int };
-        let add = [ruleset.into(), PATH_BENEATH, address(&raw const rule), 0, 0];
-        step(call(libc::SYS_landlock_add_rule, add), Stage::Ruleset)?;
-        call(libc::SYS_close, [dir, 0, 0, 0, 0]);
-        Ok(())
-    }
 }

@@ -21,7 +21,7 @@ use crate::{
     exec::out_of_the_way,
     landlock,
     namespaces::Namespaces,
-    policy::Policy,
+    policy::{Network, Policy, Read},
     probe::probe,
     seccomp::{self, Filter},
 };
@@ -86,8 +86,17 @@ pub(crate) fn not_absolute() -> io::Error {
 
 /// All of the policy, or an error.
 fn confine(policy: &Policy, cwd: &Path) -> Result<Confinement, SpawnError> {
-    if *policy == Policy::FullAccess {
-        return Ok(Confinement::default());
+    let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
+    let unbuilt = [
+        (rules.network == Network::Localhost, "network localhost"),
+        (rules.read != Read::Everything, "restricted reading"),
+        (!rules.deny_read.is_empty(), "deny_read"),
+        (!rules.devices.is_empty(), "devices"),
+        (!rules.protected.is_empty(), "protected paths"),
+    ];
+    if let Some((_, what)) = unbuilt.into_iter().find(|(asked, _)| *asked) {
+        let hint = "this version does not have it yet";
+        return Err(SpawnError::Unenforceable { what: what.to_owned(), hint });
     }
     let enforcement = probe();
     let abi = enforcement.require()?;

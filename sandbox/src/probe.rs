@@ -167,7 +167,7 @@ fn ask_seccomp() -> Result<(), Missing> {
 fn ask_namespaces() -> Result<Means, (Stage, i32)> {
     let mut refusal = (Stage::Namespaces, libc::ENOSYS);
     for means in [Means::Direct, Means::ByUserNamespace] {
-        let tried = Namespaces::new(&Policy::ReadOnly, &[], Path::new("/"), means, LEAST_ABI);
+        let tried = Namespaces::new(&Policy::read_only(), &[], Path::new("/"), means, LEAST_ABI);
         match tried.map(|namespaces| supervisor::rehearse(&namespaces)) {
             Ok(Ok(())) => return Ok(means),
             Ok(Err((stage, source))) => refusal = (stage, source.raw_os_error().unwrap_or(libc::EIO)),

@@ -136,7 +136,8 @@ pub(crate) fn filter(network: Network) -> Result<&'static Filter, SpawnError> {
     static ON: OnceLock<Result<Filter, String>> = OnceLock::new();
     let cell = match network {
         Network::Off => &OFF,
-        Network::On => &ON,
+        // Where its addresses lead, the network namespace says.
+        Network::Localhost | Network::On => &ON,
     };
     let compile = || {
         let offline = if network == Network::Off { REFUSED_OFFLINE } else { &[] };
@@ -198,7 +199,7 @@ fn sockets(network: Network) -> Result<Vec<SeccompRule>, BackendError> {
         Network::Off => unconnected_unix_sockets(),
         // `connect` can not be judged by the family of its address, so with it open no Unix socket is made
         // that could be connected to docker or D-Bus. Netlink tells programs the machine's addresses.
-        Network::On => {
+        Network::Localhost | Network::On => {
             let [inet, inet6, netlink] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(number);
             Ok(vec![
                 rule([is_not(0, inet)?, is_not(0, inet6)?, is_not(0, netlink)?])?,

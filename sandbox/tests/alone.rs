@@ -74,7 +74,7 @@ fn touch(file: &Path) -> Command {
 async fn refused() -> String {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
-    let policy = Policy::WorkspaceWrite { writable_roots: vec![dir.path().to_owned()], network: Network::On };
+    let policy = Policy::workspace_write(vec![dir.path().to_owned()], Network::On);
     let message = spawn(&policy, touch(&file)).await.expect_err("refused").to_string();
     assert!(!file.exists());
     assert_eq!(spawn(&Policy::FullAccess, touch(&file)).await.unwrap().wait().await.unwrap(), Exit::Code(0));
@@ -128,7 +128,7 @@ fn without_namespaces_the_level_is_reduced_and_says_so() {
     alone("without_namespaces_the_level_is_reduced_and_says_so", async {
         take_away(libc::SYS_mount_setattr, libc::ENOSYS);
         let command = Command { args: Vec::new(), program: "true".into(), ..touch(Path::new("")) };
-        assert!(spawn(&Policy::ReadOnly, command).await.unwrap().wait().await.unwrap().success());
+        assert!(spawn(&Policy::read_only(), command).await.unwrap().wait().await.unwrap().success());
         assert_eq!(probe().level(), Level::Reduced);
         let why = "namespaces: this system refuses to make the command's view of the file system \
                    (Function not implemented (os error 38))";
@@ -160,7 +160,7 @@ fn a_keyring_that_can_not_be_had_is_no_reason() {
     alone("a_keyring_that_can_not_be_had_is_no_reason", async {
         take_away(libc::SYS_keyctl, libc::ENOSYS);
         let command = Command { args: Vec::new(), program: "true".into(), ..touch(Path::new("")) };
-        assert!(spawn(&Policy::ReadOnly, command).await.unwrap().wait().await.unwrap().success());
+        assert!(spawn(&Policy::read_only(), command).await.unwrap().wait().await.unwrap().success());
     });
 }
 
@@ -170,7 +170,7 @@ fn a_sandbox_inside_a_sandbox() {
     let dir = tempfile::tempdir().unwrap();
     let inside = env::var_os("ROOT").is_some();
     let root = env::var_os("ROOT").map_or_else(|| dir.path().to_owned(), Into::into);
-    let policy = Policy::WorkspaceWrite { writable_roots: vec![root.clone()], network: Network::Off };
+    let policy = Policy::workspace_write(vec![root.clone()], Network::Off);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if inside {
         // The outer one answers clone3 with ENOSYS and keyctl with EPERM; the inner one must do with that.
@@ -203,7 +203,7 @@ fn an_ignored_sigchld_does_not_lose_the_exit_code() {
     alone(TEST, async {
         let missing =
             Command { args: vec!["/no/such/file".into()], program: "cat".into(), ..touch(Path::new("")) };
-        assert_eq!(spawn(&Policy::ReadOnly, missing).await.unwrap().wait().await.unwrap(), Exit::Code(1));
+        assert_eq!(spawn(&Policy::read_only(), missing).await.unwrap().wait().await.unwrap(), Exit::Code(1));
     });
 }
 
@@ -220,7 +220,7 @@ fn inherited_streams_are_those_of_this_process() {
     alone(TEST, async {
         let cat = Command { args: Vec::new(), program: "cat".into(), ..touch(Path::new("")) };
         let cat = Command { input: Input::Inherit, output: Output::Inherit, ..cat };
-        assert!(spawn(&Policy::ReadOnly, cat).await.unwrap().wait().await.unwrap().success());
+        assert!(spawn(&Policy::read_only(), cat).await.unwrap().wait().await.unwrap().success());
     });
 }
 
@@ -256,8 +256,11 @@ time.sleep(20); print('survived', flush=True)";
         return;
     }
     alone(TEST, async {
-        let policy =
-            if env::var_os("POLICY").unwrap() == "read-only" { Policy::ReadOnly } else { Policy::FullAccess };
+        let policy = if env::var_os("POLICY").unwrap() == "read-only" {
+            Policy::read_only()
+        } else {
+            Policy::FullAccess
+        };
         let args = ["-c", SURVIVORS].map(Into::into).into();
         let command =
             Command { args, program: "python3".into(), output: Output::Inherit, ..touch(Path::new("")) };

@@ -25,21 +25,21 @@ fn sh(script: &str) -> Command {
 /// Runs one command in the manner of the `i`th.
 async fn one(i: usize) {
     match i % 5 {
-        0 => drop(spawn(&Policy::ReadOnly, sh("sleep 1000 & exec sleep 1000")).await.unwrap()),
+        0 => drop(spawn(&Policy::read_only(), sh("sleep 1000 & exec sleep 1000")).await.unwrap()),
         1 => {
             let mut child = spawn(&Policy::FullAccess, sh("exit 1")).await.unwrap();
             assert_eq!(child.wait().await.unwrap().code_or_128(), 1);
         }
         2 => {
-            let mut child = spawn(&Policy::ReadOnly, sh("sleep 1000 & wait")).await.unwrap();
+            let mut child = spawn(&Policy::read_only(), sh("sleep 1000 & wait")).await.unwrap();
             child.terminate(Duration::from_millis(10));
         }
         3 => {
             let missing = Command { program: "/no/such/program".into(), ..sh("") };
-            assert!(spawn(&Policy::ReadOnly, missing).await.is_err());
+            assert!(spawn(&Policy::read_only(), missing).await.is_err());
         }
         _ => {
-            let mut child = spawn(&Policy::ReadOnly, sh("echo text")).await.unwrap();
+            let mut child = spawn(&Policy::read_only(), sh("echo text")).await.unwrap();
             let mut text = String::new();
             child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
             assert_eq!(text, "text\n");

@@ -303,7 +303,7 @@ mod tests {
         std::fs::write(root.join("replaced"), "old").unwrap();
         std::fs::set_permissions(root.join("replaced"), Permissions::from_mode(0o750)).unwrap();
         std::fs::write(root.join("removed"), "gone?").unwrap();
-        let policy = Policy::WorkspaceWrite { writable_roots: vec![root.to_owned()], network: Network::Off };
+        let policy = Policy::workspace_write(vec![root.to_owned()], Network::Off);
         let mut disk = Disk::new(&policy, root);
         let changes = names.iter().map(|(name, after)| {
             let path = root.join(name);

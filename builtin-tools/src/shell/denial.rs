@@ -76,8 +76,7 @@ mod tests {
 
     #[test]
     fn rules_are_told_where_they_may_matter() {
-        let policy =
-            |network| Policy::WorkspaceWrite { writable_roots: vec!["/w".into(), "/tmp".into()], network };
+        let policy = |network| Policy::workspace_write(["/w", "/tmp"], network);
         let (off, on) = (policy(Network::Off), policy(Network::On));
         let rules = "sandbox: workspace-write; writable: /w, /tmp; network off \
                      (writable_roots and network_access in [sandbox_workspace_write] would allow more)";
@@ -88,7 +87,7 @@ mod tests {
         check(&on, 6, "curl: (6) Could not resolve host: example.org", "");
         check(&Policy::FullAccess, 1, "Permission denied", "");
         check(
-            &Policy::ReadOnly,
+            &Policy::read_only(),
             1,
             "touch: cannot touch 'x': Operation not permitted",
             "sandbox: read-only; nothing is writable; network off \

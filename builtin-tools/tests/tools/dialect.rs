@@ -67,7 +67,7 @@ impl Tools {
         std::fs::create_dir(&root).unwrap();
         let mut context = Context {
             cwd: root.clone(),
-            policy: Policy::WorkspaceWrite { writable_roots: vec![root.clone()], network: Network::Off },
+            policy: Policy::workspace_write(vec![root.clone()], Network::Off),
             env: ["PATH", "HOME"]
                 .into_iter()
                 .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))

@@ -167,7 +167,7 @@ async fn a_read_only_file_stays() {
 
 #[tokio::test]
 async fn nothing_is_writable_under_read_only() {
-    let tools = Tools::with(|context| context.policy = sandbox::Policy::ReadOnly).await;
+    let tools = Tools::with(|context| context.policy = sandbox::Policy::read_only()).await;
     let result = apply(&tools, "*** Add File: a\n+x").await;
     assert_eq!(result.is_error, Some(true));
     assert!(text(&result).contains("sandbox_mode is read-only"), "{}", text(&result));

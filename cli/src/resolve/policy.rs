@@ -38,7 +38,7 @@ impl Resolver {
         let (extra, network) = workspace_write(values)?;
         let (mode, asked) = self.mode(values, cwd)?;
         Ok(match mode {
-            Mode::ReadOnly => Policy::ReadOnly,
+            Mode::ReadOnly => Policy::read_only(),
             Mode::FullAccess => Policy::FullAccess,
             Mode::WorkspaceWrite if !self.may_write(cwd) => {
                 let why = format!(
@@ -53,7 +53,7 @@ impl Resolver {
                     return Err(ConfigError::new(&Origin::Call, "sandbox_mode", why));
                 }
                 tracing::warn!("{why}");
-                Policy::ReadOnly
+                Policy::read_only()
             }
             Mode::WorkspaceWrite => {
                 let mut roots = vec![cwd.to_owned()];
@@ -66,7 +66,7 @@ impl Resolver {
                 }
                 roots.retain(|root| root.is_dir() && !self.touches_home(root));
                 roots.dedup();
-                Policy::WorkspaceWrite { writable_roots: roots, network }
+                Policy::workspace_write(roots, network)
             }
         })
     }

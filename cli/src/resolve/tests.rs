@@ -58,7 +58,7 @@ fn writes(policy: &Policy, folder: &Path) -> bool {
 fn without_a_setting_a_caller_gets_at_most_the_workspace() {
     let machine = Machine::new();
     let resolver = machine.resolver("");
-    assert_eq!(asked(&resolver, json!({})), Ok(Policy::ReadOnly));
+    assert_eq!(asked(&resolver, json!({})), Ok(Policy::read_only()));
     let policy = asked(&resolver, json!({"sandbox": "workspace-write"})).unwrap();
     assert!(writes(&policy, &machine.path("ws")) && policy.network() == Network::Off, "{policy:?}");
     let refused = asked(&resolver, json!({"sandbox": "danger-full-access"})).unwrap_err();
@@ -132,7 +132,7 @@ fn a_folder_that_nobody_named_stays_read_only_and_whoever_asked_hears_of_it() {
     let machine = Machine::new();
     let resolver = machine.resolver("sandbox_mode = \"workspace-write\"\n");
     let other = machine.path("other");
-    assert_eq!(asked(&resolver, json!({"cwd": other})), Ok(Policy::ReadOnly));
+    assert_eq!(asked(&resolver, json!({"cwd": other})), Ok(Policy::read_only()));
     let refused = asked(&resolver, json!({"cwd": other, "sandbox": "workspace-write"})).unwrap_err();
     assert!(refused.contains("stays read-only") && refused.contains("trust_level"), "{refused}");
     let below = asked(&resolver, json!({"cwd": "sub", "sandbox": "workspace-write"})).unwrap();
@@ -144,7 +144,7 @@ fn starting_in_the_root_folder_names_nothing() {
     let machine = Machine::new();
     let resolver =
         machine.started_in(Path::new("/"), "sandbox_mode = \"workspace-write\"\n", Flags::default());
-    assert_eq!(asked(&resolver, json!({})), Ok(Policy::ReadOnly));
+    assert_eq!(asked(&resolver, json!({})), Ok(Policy::read_only()));
     assert!(asked(&resolver, json!({"cwd": "/etc", "sandbox": "workspace-write"})).is_err());
 }
 
@@ -155,7 +155,7 @@ fn our_own_settings_are_never_writable() {
     let trusted = format!("[projects.\"{}\"]\ntrust_level = \"trusted\"\n", root.display());
     let config = format!("{trusted}[sandbox_workspace_write]\nwritable_roots = [\"{}\"]\n", root.display());
     let resolver = machine.started_in(&root, &config, Flags::default());
-    assert_eq!(asked(&resolver, json!({})), Ok(Policy::ReadOnly), "started above them");
+    assert_eq!(asked(&resolver, json!({})), Ok(Policy::read_only()), "started above them");
     let inside = asked(&resolver, json!({"cwd": "ws"})).unwrap();
     assert!(writes(&inside, &machine.path("ws")) && !writes(&inside, &machine.path("codex")), "{inside:?}");
 }
@@ -171,7 +171,7 @@ fn the_project_that_names_a_folder_most_closely_decides_on_trust() {
     );
     let resolver = machine.resolver(&config);
     assert!(writes(&asked(&resolver, json!({})).unwrap(), &outer));
-    assert_eq!(asked(&resolver, json!({"cwd": "sub"})), Ok(Policy::ReadOnly));
+    assert_eq!(asked(&resolver, json!({"cwd": "sub"})), Ok(Policy::read_only()));
 }
 
 #[test]

@@ -199,7 +199,7 @@ mod tests {
             provider_id: "fake".to_owned(),
             provider,
             cwd: cwd.to_owned(),
-            policy: sandbox::Policy::ReadOnly,
+            policy: sandbox::Policy::read_only(),
             approval: ApprovalPolicy::Never,
             env: Vec::new(),
             base_instructions: None,

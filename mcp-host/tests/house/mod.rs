@@ -112,7 +112,7 @@ fn host(
         provider_id: "fake".to_owned(),
         provider,
         cwd: folder.clone(),
-        policy: sandbox::Policy::ReadOnly,
+        policy: sandbox::Policy::read_only(),
         approval: ApprovalPolicy::Never,
         env: Vec::new(),
         base_instructions: None,

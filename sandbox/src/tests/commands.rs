@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[tokio::test]
 async fn only_the_given_environment_is_there() {
     let command = with("GIVEN", "value", program("env", &[]));
-    for policy in [Policy::FullAccess, Policy::ReadOnly] {
+    for policy in [Policy::FullAccess, Policy::read_only()] {
         let (exit, text) = run(&policy, command.clone()).await;
         assert!(exit.success());
         assert_eq!(text, "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\nGIVEN=value\n");
@@ -18,13 +18,13 @@ async fn only_the_given_environment_is_there() {
 
 #[tokio::test]
 async fn null_input_is_at_its_end_at_once() {
-    assert_eq!(run(&Policy::ReadOnly, sh("cat; echo end")).await, (Exit::Code(0), "end\n".into()));
+    assert_eq!(run(&Policy::read_only(), sh("cat; echo end")).await, (Exit::Code(0), "end\n".into()));
 }
 
 #[tokio::test]
 async fn piped_input_arrives() {
     let mut child =
-        spawn(&Policy::ReadOnly, Command { input: Input::Pipe, ..program("cat", &[]) }).await.unwrap();
+        spawn(&Policy::read_only(), Command { input: Input::Pipe, ..program("cat", &[]) }).await.unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"through the pipe").await.unwrap();
     drop(stdin);
@@ -35,13 +35,13 @@ async fn piped_input_arrives() {
 async fn merged_output_keeps_its_order() {
     let script = "for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done";
     let expected: String = (1..=5).map(|i| format!("out {i}\nerr {i}\n")).collect();
-    assert_eq!(run(&Policy::ReadOnly, sh(script)).await, (Exit::Code(0), expected));
+    assert_eq!(run(&Policy::read_only(), sh(script)).await, (Exit::Code(0), expected));
 }
 
 #[tokio::test]
 async fn separate_outputs_are_separate() {
     let command = Command { output: Output::Separate, ..sh("echo out; echo err >&2") };
-    let mut child = spawn(&Policy::ReadOnly, command).await.unwrap();
+    let mut child = spawn(&Policy::read_only(), command).await.unwrap();
     let (mut out, mut err) = (String::new(), String::new());
     child.stdout.take().unwrap().read_to_string(&mut out).await.unwrap();
     child.stderr.take().unwrap().read_to_string(&mut err).await.unwrap();
@@ -56,8 +56,8 @@ async fn arguments_arrive_as_they_are() {
 
 #[tokio::test]
 async fn exit_codes_and_signals_come_through() {
-    assert_eq!(run(&Policy::ReadOnly, sh("exit 7")).await.0, Exit::Code(7));
-    let (exit, _) = run(&Policy::ReadOnly, sh("kill -SEGV $$")).await;
+    assert_eq!(run(&Policy::read_only(), sh("exit 7")).await.0, Exit::Code(7));
+    let (exit, _) = run(&Policy::read_only(), sh("kill -SEGV $$")).await;
     assert_eq!((exit, exit.code_or_128()), (Exit::Signal(11), 139));
 }
 
@@ -78,7 +78,7 @@ async fn signals_and_limits_are_as_for_a_fresh_login() {
 
 #[tokio::test]
 async fn a_missing_program_is_named_with_the_path_searched() {
-    for policy in [Policy::FullAccess, Policy::ReadOnly] {
+    for policy in [Policy::FullAccess, Policy::read_only()] {
         let text = refusal(&policy, program("no-such-program", &[])).await;
         assert_eq!(
             text,
@@ -104,7 +104,7 @@ async fn the_current_directory_is_not_searched() {
         );
     }
     let named = within(dir.path(), program("./planted", &[]));
-    assert_eq!(run(&Policy::ReadOnly, named).await.1, "planted\n");
+    assert_eq!(run(&Policy::read_only(), named).await.1, "planted\n");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_file_without_permission_or_format_is_not_executable() {
         ("noise", "can not be executed: Exec format error (os error 8)"),
         ("orphan", "can not be executed: the interpreter on its first line is missing"),
     ] {
-        let text = refusal(&Policy::ReadOnly, program(&name(file), &[])).await;
+        let text = refusal(&Policy::read_only(), program(&name(file), &[])).await;
         assert_eq!(text, format!("{} {expected}", name(file)));
     }
     let text = refusal(&Policy::FullAccess, program("/usr/bin", &[])).await;

@@ -10,7 +10,7 @@ async fn works(network: Network, command: crate::Command) -> String {
     let mut texts = Vec::new();
     for weaken in [nothing as Weaken, reduced] {
         let dir = tempfile::tempdir().unwrap();
-        let policy = Policy::WorkspaceWrite { writable_roots: vec![dir.path().to_owned()], network };
+        let policy = Policy::workspace_write(vec![dir.path().to_owned()], network);
         let command = with("HOME", dir.path(), within(dir.path(), command.clone()));
         let (exit, text) = finish(spawn_weakened(&policy, command, weaken).await.unwrap()).await;
         assert_eq!(exit, Exit::Code(0), "{text}");
@@ -42,7 +42,7 @@ async fn harmless_devices() {
                   echo z > /dev/full || echo full";
     let text = shell(script).await;
     assert!(text.starts_with("4\n2\ny\n") && text.ends_with("full\n"), "{text}");
-    assert_eq!(run(&Policy::ReadOnly, sh("echo x > /dev/null && echo ok")).await.1, "ok\n");
+    assert_eq!(run(&Policy::read_only(), sh("echo x > /dev/null && echo ok")).await.1, "ok\n");
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn workspaces_below_what_is_covered() {
         let name = dir.path().file_name().unwrap();
         assert!(text.lines().any(|line| line == name), "{text}");
         // To be there is not to write there.
-        let (exit, text) = run(&Policy::ReadOnly, within(&root, sh("cat here && ! touch new"))).await;
+        let (exit, text) = run(&Policy::read_only(), within(&root, sh("cat here && ! touch new"))).await;
         assert!(exit.success() && text.starts_with("x\n"), "{text}");
     }
 }
@@ -168,7 +168,7 @@ async fn roots_in_one_another() {
     let inner = dir.path().join("a/b");
     std::fs::create_dir_all(&inner).unwrap();
     let roots = vec![inner.clone(), dir.path().to_owned(), dir.path().join("a"), inner.clone()];
-    let policy = Policy::WorkspaceWrite { writable_roots: roots, network: Network::Off };
+    let policy = Policy::workspace_write(roots, Network::Off);
     let script = "touch 1 a/2 a/b/3 && mv 1 a/b/ && chmod 600 a/2";
     let (exit, text) = run(&policy, within(dir.path(), sh(script))).await;
     assert!(exit.success(), "{text}");
@@ -194,11 +194,11 @@ async fn a_root_in_dev_or_proc_is_refused() {
 #[tokio::test]
 async fn the_view_of_the_command() {
     let script = "echo $$; hostname > /dev/null; ls /dev; ls /run | wc -l; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'";
-    let (_, text) = run(&Policy::ReadOnly, sh(script)).await;
+    let (_, text) = run(&Policy::read_only(), sh(script)).await;
     let dev = "fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n";
     assert!(text.starts_with(&format!("2\n{dev}")), "{text}");
     let (_, text) =
-        run(&Policy::ReadOnly, sh("grep -vc ' ro[, ]' /proc/self/mountinfo; cat /proc/net/dev")).await;
+        run(&Policy::read_only(), sh("grep -vc ' ro[, ]' /proc/self/mountinfo; cat /proc/net/dev")).await;
     // Writable, though not beneath a rule that allows it: the command's own terminals, memory and devices.
     assert!(text.contains("lo:") && !text.contains("eth"), "{text}");
 }

@@ -68,7 +68,7 @@ fn is_root() -> bool {
 }
 
 fn workspace(network: Network) -> impl Fn(&Scene) -> Policy {
-    move |scene| Policy::WorkspaceWrite { writable_roots: vec![scene.inside()], network }
+    move |scene| Policy::workspace_write(vec![scene.inside()], network)
 }
 
 const NONE: [&str; 0] = [];
@@ -80,8 +80,8 @@ fn each_probe_gets_out_where_nothing_keeps_it() {
 
 #[tokio::test]
 async fn none_gets_out_of_read_only() {
-    assert_eq!(escapes(|_| Policy::ReadOnly, &every(), nothing).await, NONE);
-    assert_eq!(escapes(|_| Policy::ReadOnly, &every(), reduced).await, NONE);
+    assert_eq!(escapes(|_| Policy::read_only(), &every(), nothing).await, NONE);
+    assert_eq!(escapes(|_| Policy::read_only(), &every(), reduced).await, NONE);
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn without_seccomp_the_network_and_the_kernel_are_reached() {
 #[tokio::test]
 async fn with_privileges_files_of_others_are_read() {
     let out = escapes(
-        |_| Policy::ReadOnly,
+        |_| Policy::read_only(),
         &[ROOT],
         |plan| {
             reduced(plan);
@@ -169,7 +169,7 @@ async fn the_kernel_says_the_same_of_the_command() {
     let status = sh(
         "grep -E '^(NoNewPrivs|Seccomp|Seccomp_filters|Cap...):' /proc/self/status; ls /proc/self/fd | wc -l",
     );
-    let (_, text) = run(&Policy::ReadOnly, status).await;
+    let (_, text) = run(&Policy::read_only(), status).await;
     let bounding = if is_root() {
         "0000000000000000"
     } else {
@@ -187,7 +187,7 @@ async fn the_kernel_says_the_same_of_the_command() {
 #[tokio::test]
 async fn metadata_outside_is_kept_at_the_full_level() {
     assert_eq!(duds(&[FULL_LEVEL]), NONE);
-    assert_eq!(escapes(|_| Policy::ReadOnly, &[FULL_LEVEL], nothing).await, NONE);
+    assert_eq!(escapes(|_| Policy::read_only(), &[FULL_LEVEL], nothing).await, NONE);
     assert_eq!(escapes(workspace(Network::Off), &[FULL_LEVEL], nothing).await, NONE);
     assert_eq!(escapes(workspace(Network::On), &[FULL_LEVEL], nothing).await, NONE);
     let all: Vec<_> = FULL_LEVEL.iter().map(|(name, ..)| *name).collect();

@@ -211,7 +211,7 @@ fn only_regular_files_are_read_and_nothing_hangs() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
     let socket = tree.root.join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let policy = Policy::ReadOnly;
+    let policy = Policy::read_only();
     assert_eq!(verdict(&policy.open_read(&tree.outside.join("file"))), "ok");
     for (path, expected) in [
         (fifo.as_path(), "a named pipe"),
@@ -235,7 +235,7 @@ fn full_access_writes_anywhere_and_read_only_nowhere() {
     symlink(&tree.outside, tree.root.join("out")).unwrap();
     for path in [tree.outside.clone(), tree.root.join("out/sub"), PathBuf::from("/")] {
         assert_eq!(verdict(&Policy::FullAccess.open_dir_for_write(&path, false)), "ok", "{path:?}");
-        assert_eq!(verdict(&Policy::ReadOnly.open_dir_for_write(&path, false)), "outside", "{path:?}");
+        assert_eq!(verdict(&Policy::read_only().open_dir_for_write(&path, false)), "outside", "{path:?}");
     }
 }
 
@@ -244,13 +244,13 @@ fn a_refusal_says_what_would_allow_it() {
     let refusal =
         |policy: &Policy| policy.open_dir_for_write(Path::new("/etc"), false).unwrap_err().to_string();
     assert_eq!(
-        refusal(&Policy::ReadOnly),
+        refusal(&Policy::read_only()),
         "/etc may not be written: nothing is writable (sandbox_mode is read-only); \
          sandbox_mode = \"workspace-write\" makes the workspace writable"
     );
-    let roots = vec!["/ws".into(), "/tmp/x".into()];
+    let roots = ["/ws", "/tmp/x"];
     assert_eq!(
-        refusal(&Policy::WorkspaceWrite { writable_roots: roots, network: Network::On }),
+        refusal(&Policy::workspace_write(roots, Network::On)),
         "/etc is outside the writable roots (sandbox_mode is workspace-write; writable: /ws, /tmp/x); \
          add its directory with --add-dir or [sandbox_workspace_write] writable_roots"
     );

@@ -29,12 +29,12 @@ impl Watched {
 
 /// Starts a script that begins by printing process ids on one line, and reads that line.
 async fn start(script: &str) -> (Child, Vec<i32>) {
-    start_command(&Policy::ReadOnly, nothing, sh(script)).await
+    start_command(&Policy::read_only(), nothing, sh(script)).await
 }
 
 /// The same in Python, for what a shell can not do without a race.
 async fn start_python(script: &str) -> (Child, Vec<i32>) {
-    start_python_under(&Policy::ReadOnly, nothing, script).await
+    start_python_under(&Policy::read_only(), nothing, script).await
 }
 
 async fn start_python_under(policy: &Policy, weaken: Weaken, script: &str) -> (Child, Vec<i32>) {
@@ -78,9 +78,9 @@ fn is_zombie_or_gone(pid: i32) -> bool {
 
 #[tokio::test]
 async fn wait_is_repeatable_and_cancel_safe() {
-    let mut child = spawn(&Policy::ReadOnly, sh("read line; exit 3")).await.unwrap();
+    let mut child = spawn(&Policy::read_only(), sh("read line; exit 3")).await.unwrap();
     let mut piped =
-        spawn(&Policy::ReadOnly, Command { input: Input::Pipe, ..sh("read line; exit 3") }).await.unwrap();
+        spawn(&Policy::read_only(), Command { input: Input::Pipe, ..sh("read line; exit 3") }).await.unwrap();
     assert_eq!(child.wait().await.unwrap(), Exit::Code(3));
     assert_eq!(child.wait().await.unwrap(), Exit::Code(3));
     let cancelled = tokio::time::timeout(Duration::ZERO, piped.wait()).await;
@@ -205,7 +205,7 @@ if os.fork() == 0:
 print(pid, os.read(r, 99).decode(), flush=True)";
 
 const LEVELS: [(Policy, Weaken); 3] =
-    [(Policy::ReadOnly, nothing), (Policy::ReadOnly, reduced), (Policy::FullAccess, nothing)];
+    [(Policy::read_only(), nothing), (Policy::read_only(), reduced), (Policy::FullAccess, nothing)];
 
 #[tokio::test]
 async fn dropping_ends_daemons() {
@@ -317,7 +317,8 @@ async fn the_command_dies_with_this_process_not_with_a_thread() {
 async fn many_at_once_do_not_mix() {
     let mut running = tokio::task::JoinSet::new();
     for i in 0..64 {
-        running.spawn(async move { (i, run(&Policy::ReadOnly, sh(&format!("echo {i}; exit {i}"))).await) });
+        running
+            .spawn(async move { (i, run(&Policy::read_only(), sh(&format!("echo {i}; exit {i}"))).await) });
     }
     while let Some(done) = running.join_next().await {
         let (i, output) = done.unwrap();

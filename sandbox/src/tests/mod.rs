@@ -47,7 +47,7 @@ fn with(name: &str, value: impl Into<OsString>, mut command: Command) -> Command
 }
 
 fn writable(root: impl Into<PathBuf>) -> Policy {
-    Policy::WorkspaceWrite { writable_roots: vec![root.into()], network: Network::Off }
+    Policy::workspace_write(vec![root.into()], Network::Off)
 }
 
 async fn run(policy: &Policy, command: Command) -> (Exit, String) {
