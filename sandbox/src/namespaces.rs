@@ -35,7 +35,7 @@ use self::{
 use crate::{
     error::{SpawnError, Stage},
     landlock,
-    policy::Network,
+    policy::{Network, Read},
     resolved::Resolved,
 };
 
@@ -55,7 +55,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"/proc/self/fd/2", c"/dev/stderr"),
 ];
 /// How names are resolved. Where this leads into `/run`, it is kept.
-const RESOLVER: &str = "/etc/resolv.conf";
+pub(crate) const RESOLVER: &str = "/etc/resolv.conf";
 /// Links in `/run` that are kept: NixOS has its programs there.
 const KEPT_LINKS: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
@@ -73,6 +73,8 @@ pub(crate) struct Namespaces {
     covers: Covers,
     /// What Landlock is to allow for the command's own terminals.
     terminal: u64,
+    /// What Landlock is to allow for all that is new, if reading is limited.
+    readable: u64,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -111,13 +113,19 @@ impl Namespaces {
         let mut places = writable(resolved)?;
         let all_writable = resolved.real_roots.iter().any(|root| root.parent().is_none());
         let run_is_writable = places.iter().any(|place| place.path() == Path::new(RUN));
-        places.extend(kept(cwd, &places));
+        let listed = match &resolved.rules.read {
+            Read::Everything => &[],
+            Read::Only(listed) => listed.as_slice(),
+        };
+        places.extend(kept(cwd, listed, &places));
         let run = !run_is_writable && fs::symlink_metadata(RUN).is_ok_and(|run| run.is_dir());
         let covers = Covers::new(resolved, &mut places, run)
             .map_err(|source| SpawnError::Setup { stage: Stage::Mounts, source })?;
         let run = run.then(kept_links);
         let terminal = landlock::device_rights(abi).bits();
-        Ok(Self { flags, identity, all_writable, places, run, covers, terminal })
+        let limited = resolved.rules.read != Read::Everything;
+        let readable = if limited { landlock::READABLE.bits() } else { 0 };
+        Ok(Self { flags, identity, all_writable, places, run, covers, terminal, readable })
     }
 
     /// The flags for `clone`.
@@ -195,6 +203,10 @@ impl Namespaces {
             if ruleset >= 0 {
                 allow(ruleset, c"/dev/pts", self.terminal)?;
                 allow(ruleset, c"/dev/shm", landlock::WRITABLE.bits())?;
+                if self.readable != 0 {
+                    allow(ruleset, c"/dev", self.readable)?;
+                    allow(ruleset, c"/proc", self.readable)?;
+                }
             }
             Ok(workshop)
         }
@@ -249,11 +261,16 @@ fn writable(resolved: &Resolved<'_>) -> Result<Vec<Place>, SpawnError> {
 }
 
 /// What of the covered places is to be seen all the same, though not to be written.
-fn kept(cwd: &Path, roots: &[Place]) -> Vec<Place> {
-    let seen = |path: &Path| roots.iter().any(|root| path.starts_with(root.path()));
-    let real = [Path::new(RESOLVER), cwd].into_iter().filter_map(|path| path.canonicalize().ok());
-    let places = real.filter(|path| !seen(path)).filter_map(|path| Place::new(&path, false).ok());
-    places.filter(|place| place.make.is_some()).collect()
+fn kept(cwd: &Path, listed: &[PathBuf], roots: &[Place]) -> Vec<Place> {
+    let paths = [Path::new(RESOLVER), cwd].into_iter().chain(listed.iter().map(PathBuf::as_path));
+    let mut real: Vec<_> = paths.filter_map(|path| path.canonicalize().ok()).collect();
+    real.sort();
+    let mut kept: Vec<Place> = Vec::new();
+    for path in real {
+        let seen = roots.iter().chain(&kept).any(|place| path.starts_with(place.path()));
+        kept.extend(Place::new(&path, false).ok().filter(|place| !seen && place.make.is_some()));
+    }
+    kept
 }
 
 fn kept_links() -> Vec<(CString, CString)> {

@@ -21,7 +21,7 @@ use crate::{
     exec::out_of_the_way,
     landlock::{self, Reading},
     namespaces::Namespaces,
-    policy::{Network, Policy, Read},
+    policy::{Network, Policy},
     probe::{Enforcement, probe},
     resolved::Resolved,
     seccomp::{self, Filter},
@@ -116,7 +116,6 @@ pub(crate) fn confine(
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
     let unbuilt = [
         (rules.network == Network::Localhost, "network localhost"),
-        (rules.read != Read::Everything, "restricted reading"),
         (!rules.devices.is_empty(), "devices"),
         (!rules.protected.is_empty(), "protected paths"),
     ];

@@ -1,4 +1,5 @@
-//! What may be read, where that is less than everything.
+//! What may be read, where that is less than everything: because a policy names what may be, or because it
+//! names what may not be and nothing else keeps that.
 //!
 //! Landlock only knows what is allowed, and what is allowed for a directory is allowed for all that lies
 //! beneath it. So to except a path, all that lies beside it is allowed, and beside each directory above it;
@@ -20,12 +21,31 @@ use rustix::{
 };
 
 use super::building;
-use crate::{denied::Denied, error::SpawnError, resolved::Resolved};
+use crate::{denied::Denied, error::SpawnError, namespaces::RESOLVER, policy::Read, resolved::Resolved};
 
 /// To read a file, to list a directory, to execute a program.
 pub(crate) const READABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir | Execute});
 /// Of these, what there is to do with something that is no directory.
 const OF_FILES: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | Execute});
+
+/// The system's own files. Links are followed.
+const SYSTEM: [&str; 15] = [
+    "/bin",
+    "/sbin",
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    RESOLVER,
+    "/nix/store",
+    "/run/current-system/sw",
+    "/run/opengl-driver",
+    "/proc",
+    "/sys",
+    "/dev",
+];
 
 /// How many rules are made, at most, to except what is denied.
 const MOST_RULES: usize = 4096;
@@ -40,15 +60,28 @@ impl<'a> Reading<'a> {
     /// What may be read apart from the writable roots, if that is not everything. `open` says why nothing but
     /// Landlock keeps what is denied, if that is so.
     pub(crate) fn new(resolved: &'a Resolved<'_>, open: Option<String>) -> Result<Option<Self>, SpawnError> {
-        let Some(open) = open.filter(|_| !resolved.denied.is_empty()) else { return Ok(None) };
-        for denied in &resolved.denied {
+        let denied = if open.is_some() { resolved.denied.as_slice() } else { &[] };
+        for denied in denied {
             if let Some(root) = resolved.real_roots.iter().find(|root| denied.real.starts_with(root)) {
-                let root = root.display();
+                let (root, open) = (root.display(), open.as_deref().unwrap_or_default());
                 let why = format!("lies in the writable root {root}, of which landlock can except nothing");
                 return Err(denied_can_not_be_kept(denied, &format!("{why}, and {open}")));
             }
         }
-        Ok(Some(Self { tops: vec!["/".into()], denied: &resolved.denied }))
+        let tops = match &resolved.rules.read {
+            Read::Everything if denied.is_empty() => return Ok(None),
+            Read::Everything => vec!["/".into()],
+            Read::Only(listed) => {
+                SYSTEM.into_iter().map(PathBuf::from).chain(listed.iter().cloned()).collect()
+            }
+        };
+        if let Some(top) = tops.iter().find(|top: &&PathBuf| !top.is_absolute()) {
+            return Err(SpawnError::Unenforceable {
+                what: format!("{}, which may be read, is not an absolute path", top.display()),
+                hint: "name it from the root on",
+            });
+        }
+        Ok(Some(Self { tops, denied }))
     }
 
     /// Adds the rules that it takes.

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Weaken, finish, nothing, program, reduced, reduced_refusal, refusal, sh, spawn_weakened, within,
 };
-use crate::{Command, Policy, Rules};
+use crate::{Command, Policy, Read, Rules};
 
 /// A home with secrets and a workspace in it.
 struct Home {
@@ -208,6 +208,69 @@ async fn what_is_denied_where_a_command_has_its_own_is_no_error() {
         let policy = Policy::Sandboxed(Rules { deny_read: vec![denied.into()], ..Rules::default() });
         let text = run(&policy, sh(&format!("cat {denied}; ls {denied}; echo done")), nothing).await;
         assert!(text.ends_with("done\n"), "{denied}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_what_is_listed_is_read() {
+    let home = Home::new();
+    let only = |listed: &[&str], denied: &[&str]| {
+        let paths = |names: &[&str]| names.iter().map(|name| home.path.join(name)).collect::<Vec<_>>();
+        let (read, deny_read) = (Read::Only(paths(listed)), paths(denied));
+        Policy::Sandboxed(Rules { writable_roots: paths(&["ws"]), read, deny_read, ..Rules::default() })
+    };
+    for weaken in LEVELS {
+        let script = "cat ../other/plain; cat ../plain ../token /proc/1/root/plain; ls ..; \
+            cp ../plain . ; ln ../plain stolen && cat stolen; cat mine sub/link-to-token; ls ../other";
+        let policy = only(&["other", "missing"], &[]);
+        let text = run(&policy, home.within("ws", sh(script)), weaken).await;
+        assert!(text.starts_with("plain\n") && text.ends_with("plain\n"), "{text}");
+        assert!(text.contains("cannot open directory '..'") && !text.contains(SECRET), "{text}");
+        assert_eq!(text.matches("\nplain\n").count(), 2, "{text}");
+        // What is denied is denied, though it lies in what is listed.
+        let script = "cat ../plain ../keys/key ../token";
+        let text = run(&only(&[""], &["keys", "token"]), home.within("ws", sh(script)), weaken).await;
+        assert!(text.starts_with("plain\n") && !text.contains(SECRET), "{text}");
+    }
+    let elsewhere = program(&home.path.join("other/plain").display().to_string(), &[]);
+    let message = refusal(&only(&[], &[]), elsewhere).await;
+    assert!(
+        message.ends_with("other/plain can not be executed: Permission denied (os error 13)"),
+        "{message}"
+    );
+    let read = Read::Only(vec!["relative".into()]);
+    let message = refusal(&Policy::Sandboxed(Rules { read, ..Rules::default() }), sh("true")).await;
+    assert!(message.contains("relative, which may be read, is not an absolute path"), "{message}");
+}
+
+/// What programs need of the system, and of what is not in the file system at all.
+const NEEDS: &str = r"
+import ctypes, os, pty, socket, sqlite3, ssl, subprocess, tempfile, threading
+a, b = socket.socketpair(); a.send(b'x'); b.recv(1)
+fd = os.memfd_create('m'); os.write(fd, b'#!/bin/sh\necho memfd'); open(f'/proc/self/fd/{fd}').read()
+r, w = os.pipe(); open(f'/proc/self/fd/{w}', 'w').write('x'); os.read(r, 1)
+open('/dev/null', 'r+b'); open('/dev/urandom', 'rb').read(1)
+for file in '/proc/self/status', '/proc/cpuinfo', '/proc/sys/kernel/osrelease', '/etc/passwd': open(file).read()
+os.listdir('/sys/kernel'); os.listdir('/proc'); os.listdir('/dev'); os.listdir('.')
+tempfile.TemporaryFile(dir='.').write(b'x'); sqlite3.connect('db').execute('create table t(x)')
+pid, fd = pty.fork()
+if pid == 0: os.execvp('true', ['true'])
+assert os.waitpid(pid, 0)[1] == 0
+open('script', 'w').write('#!/bin/sh\necho script'); os.chmod('script', 0o755)
+print(subprocess.check_output(['./script'], text=True), end='')
+";
+
+#[tokio::test]
+async fn the_system_is_there_when_reading_is_limited() {
+    for weaken in LEVELS {
+        let home = Home::new();
+        let (read, roots) = (Read::Only(Vec::new()), vec![home.path.join("ws")]);
+        let policy = Policy::Sandboxed(Rules { writable_roots: roots, read, ..Rules::default() });
+        let text = run(&policy, home.within("ws", program("python3", &["-c", NEEDS])), weaken).await;
+        assert_eq!(text, "script\n");
+        let private = "echo memory > /dev/shm/x && cat /dev/shm/x";
+        let text = run(&policy, home.within("ws", sh(private)), nothing).await;
+        assert_eq!(text, "memory\n");
     }
 }
 
