@@ -19,10 +19,11 @@ use crate::{
     command::{Command, Input, Output},
     error::{SpawnError, Stage},
     exec::out_of_the_way,
-    landlock,
+    landlock::{self, Reading},
     namespaces::Namespaces,
-    policy::{Network, Policy, Read},
-    probe::probe,
+    policy::{Network, Policy},
+    probe::{Enforcement, probe},
+    resolved::Resolved,
     seccomp::{self, Filter},
 };
 
@@ -40,6 +41,9 @@ pub(crate) struct Plan {
     /// For descriptors 0, 1 and 2; `None` leaves what this process has there.
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) confinement: Confinement,
+    /// For tests that take something away: what it was all made from.
+    #[cfg(test)]
+    pub(crate) origin: (Policy, PathBuf),
 }
 
 /// What the child takes away from itself; by default, nothing.
@@ -65,6 +69,15 @@ pub(crate) struct Pipes {
 
 /// Makes the plan, and the pipes that it speaks of.
 pub(crate) fn plan(policy: &Policy, command: Command) -> Result<(Plan, Pipes, Search), SpawnError> {
+    plan_for(policy, command, probe())
+}
+
+/// The same for a system that can enforce this much.
+pub(crate) fn plan_for(
+    policy: &Policy,
+    command: Command,
+    enforcement: &Enforcement,
+) -> Result<(Plan, Pipes, Search), SpawnError> {
     if !command.cwd.is_absolute() {
         return Err(SpawnError::Cwd { cwd: command.cwd, source: not_absolute() });
     }
@@ -72,11 +85,21 @@ pub(crate) fn plan(policy: &Policy, command: Command) -> Result<(Plan, Pipes, Se
     let env = environment(&command.env)?;
     let argv = arguments(&command)?;
     let cwd = passable("the working directory", command.cwd.clone().into_os_string())?;
-    let confinement = confine(policy, &command.cwd)?;
+    let confinement = confine(policy, &command.cwd, enforcement)?;
     let (stdio, pipes) =
         connect(&command).map_err(|source| SpawnError::Setup { stage: Stage::Pipes, source })?;
     let candidates = search.candidates()?;
-    Ok((Plan { candidates, argv, env, cwd, stdio, confinement }, pipes, search))
+    let plan = Plan {
+        candidates,
+        argv,
+        env,
+        cwd,
+        stdio,
+        confinement,
+        #[cfg(test)]
+        origin: (policy.clone(), command.cwd),
+    };
+    Ok((plan, pipes, search))
 }
 
 /// A relative path would mean a place that depends on where this process happens to be.
@@ -85,12 +108,14 @@ pub(crate) fn not_absolute() -> io::Error {
 }
 
 /// All of the policy, or an error.
-fn confine(policy: &Policy, cwd: &Path) -> Result<Confinement, SpawnError> {
+pub(crate) fn confine(
+    policy: &Policy,
+    cwd: &Path,
+    enforcement: &Enforcement,
+) -> Result<Confinement, SpawnError> {
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
     let unbuilt = [
         (rules.network == Network::Localhost, "network localhost"),
-        (rules.read != Read::Everything, "restricted reading"),
-        (!rules.deny_read.is_empty(), "deny_read"),
         (!rules.devices.is_empty(), "devices"),
         (!rules.protected.is_empty(), "protected paths"),
     ];
@@ -98,12 +123,12 @@ fn confine(policy: &Policy, cwd: &Path) -> Result<Confinement, SpawnError> {
         let hint = "this version does not have it yet";
         return Err(SpawnError::Unenforceable { what: what.to_owned(), hint });
     }
-    let enforcement = probe();
     let abi = enforcement.require()?;
-    let roots = landlock::open_roots(policy)?;
-    let ruleset = out_of_the_way(landlock::ruleset(policy.network(), &roots, abi)?)
+    let resolved = Resolved::new(rules)?;
+    let reading = Reading::new(&resolved, enforcement.no_namespaces())?;
+    let ruleset = out_of_the_way(landlock::ruleset(&resolved, reading.as_ref(), abi)?)
         .map_err(|source| SpawnError::Setup { stage: Stage::Ruleset, source })?;
-    let namespaces = enforcement.means().map(|means| Namespaces::new(policy, &roots, cwd, means, abi));
+    let namespaces = enforcement.means().map(|means| Namespaces::new(&resolved, cwd, means, abi));
     Ok(Confinement {
         namespaces: namespaces.transpose()?,
         privileges: true,

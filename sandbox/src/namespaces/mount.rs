@@ -17,6 +17,7 @@ const MOVE_MOUNT_TO_DESCRIPTOR: c_long = 0x40;
 /// Attributes of mounts.
 pub(super) const READ_ONLY: u64 = 1;
 pub(super) const NO_SUID_DEV: u64 = 2 | 4;
+pub(super) const NO_EXEC: u64 = 8;
 
 /// The kernel's `struct mount_attr`.
 #[repr(C)]
@@ -83,16 +84,16 @@ pub(super) unsafe fn attributes(dir: c_int, path: &CStr, set: u64, how: c_int) -
     }
 }
 
-pub(super) unsafe fn make_dir(path: &CStr) -> Result<(), Stage> {
+pub(super) unsafe fn make_dir(path: &CStr, mode: c_long) -> Result<(), Stage> {
     // SAFETY: see above.
     unsafe {
-        let made = call(libc::SYS_mkdirat, [libc::AT_FDCWD.into(), address(path.as_ptr()), 0o755, 0, 0]);
+        let made = call(libc::SYS_mkdirat, [libc::AT_FDCWD.into(), address(path.as_ptr()), mode, 0, 0]);
         if made < 0 && errno() == libc::EEXIST { Ok(()) } else { step(made, Stage::Mounts) }
     }
 }
 
-pub(super) unsafe fn make_file(path: &CStr) -> Result<(), Stage> {
-    let mode = c_long::from(libc::S_IFREG | 0o644);
+pub(super) unsafe fn make_file(path: &CStr, mode: c_long) -> Result<(), Stage> {
+    let mode = c_long::from(libc::S_IFREG) | mode;
     // SAFETY: see above.
     unsafe {
         let make = [libc::AT_FDCWD.into(), address(path.as_ptr()), mode, 0, 0];
@@ -104,6 +105,12 @@ pub(super) unsafe fn make_link(target: &CStr, link: &CStr) -> Result<(), Stage> 
     let make = [address(target.as_ptr()), libc::AT_FDCWD.into(), address(link.as_ptr()), 0, 0];
     // SAFETY: see above.
     unsafe { step(call(libc::SYS_symlinkat, make), Stage::Mounts) }
+}
+
+/// Closes what is not needed any more.
+pub(super) unsafe fn close(fd: c_int) {
+    // SAFETY: see above.
+    unsafe { call(libc::SYS_close, [fd.into(), 0, 0, 0, 0]) };
 }
 
 /// Adds a rule to a Landlock ruleset for a directory that did not exist when the ruleset was made.
