@@ -29,6 +29,7 @@ mod plan;
 mod policy;
 mod probe;
 mod process;
+mod protected;
 mod seccomp;
 mod spawn;
 mod spawner;

@@ -25,18 +25,23 @@ use std::{
 use libc::c_int;
 
 mod mount;
+mod pins;
 mod place;
+mod stand_ins;
 
+pub(crate) use self::stand_ins::StandIns;
 use self::{
     mount::{
         NO_SUID_DEV, READ_ONLY, allow, attach, attributes, copy, make_dir, make_file, make_link, mount, write,
     },
+    pins::Pins,
     place::Place,
 };
 use crate::{
     error::{SpawnError, Stage},
     landlock,
     policy::{Network, Policy},
+    protected,
 };
 
 /// Where the sockets of the machine's services lie.
@@ -68,6 +73,8 @@ pub(crate) struct Namespaces {
     /// Whether the root itself is writable, by the policy's word.
     all_writable: bool,
     places: Vec<Place>,
+    /// What is not to be written in the places that are writable.
+    pins: Pins,
     /// Whether there is a `/run` to be covered, and the links to be made in it.
     run: Option<Vec<(CString, CString)>>,
     /// What Landlock is to allow for the command's own terminals.
@@ -123,6 +130,7 @@ impl Namespaces {
         places.sort_by(|a, b| a.path.cmp(&b.path));
         places.dedup_by(|a, b| a.path == b.path);
         let wider: Vec<PathBuf> = places.iter().map(|place| place.path().to_owned()).collect();
+        let pins = Pins::new(&protected::survey(policy, &wider)?)?;
         places.retain(|place| {
             let within = |outer: &&PathBuf| {
                 place.path() != *outer && place.path().starts_with(outer) && outer.parent().is_some()
@@ -133,7 +141,7 @@ impl Namespaces {
         let run = !run_is_writable && fs::symlink_metadata(RUN).is_ok_and(|run| run.is_dir());
         let run = run.then(kept_links);
         let terminal = landlock::device_rights(abi).bits();
-        Ok(Self { flags, identity, all_writable, places, run, terminal })
+        Ok(Self { flags, identity, all_writable, places, pins, run, terminal })
     }
 
     /// The flags for `clone`.
@@ -141,18 +149,21 @@ impl Namespaces {
         self.flags
     }
 
-    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable.
+    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable. What was
+    /// made outside for that is noted in `stand_ins`, also if it fails.
     ///
     /// # Safety
     /// Only in a forked process that has one thread and was born into namespaces with these
     /// [flags](Self::flags).
-    pub(crate) unsafe fn enter(&self, ruleset: c_int) -> Result<(), Stage> {
+    pub(crate) unsafe fn enter(&self, ruleset: c_int, stand_ins: &mut StandIns) -> Result<(), Stage> {
         // SAFETY: as the caller promises.
         unsafe {
             for (file, text) in &self.identity {
                 write(file, text.as_bytes())?;
             }
-            self.file_system(ruleset)
+            self.file_system(ruleset)?;
+            // Last, over whatever the view has become.
+            self.pins.lay(stand_ins)
         }
     }
 

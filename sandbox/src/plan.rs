@@ -92,7 +92,6 @@ fn confine(policy: &Policy, cwd: &Path) -> Result<Confinement, SpawnError> {
         (rules.read != Read::Everything, "restricted reading"),
         (!rules.deny_read.is_empty(), "deny_read"),
         (!rules.devices.is_empty(), "devices"),
-        (!rules.protected.is_empty(), "protected paths"),
     ];
     if let Some((_, what)) = unbuilt.into_iter().find(|(asked, _)| *asked) {
         let hint = "this version does not have it yet";

@@ -18,6 +18,8 @@ const MOVE_MOUNT_TO_DESCRIPTOR: c_long = 0x40;
 pub(super) const READ_ONLY: u64 = 1;
 pub(super) const NO_SUID_DEV: u64 = 2 | 4;
 
+const RESOLVE_NO_LINKS: u64 = 0x02 | 0x04;
+
 /// The kernel's `struct mount_attr`.
 #[repr(C)]
 struct Attributes {
@@ -40,6 +42,25 @@ pub(super) unsafe fn write(file: &CStr, bytes: &[u8]) -> Result<(), Stage> {
         call(libc::SYS_close, [fd, 0, 0, 0, 0]);
         Ok(())
     }
+}
+
+/// What is at a path, and not behind a link, wherever that stands in it.
+pub(super) unsafe fn find(path: &CStr) -> Result<c_int, Stage> {
+    /// The kernel's `struct open_how`.
+    #[repr(C)]
+    struct How {
+        flags: u64,
+        mode: u64,
+        resolve: u64,
+    }
+    let flags = (libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64;
+    let how = How { flags, mode: 0, resolve: RESOLVE_NO_LINKS };
+    let (path, size) = (address(path.as_ptr()), size_of::<How>() as c_long);
+    // SAFETY: see above.
+    let found =
+        unsafe { call(libc::SYS_openat2, [libc::AT_FDCWD.into(), path, address(&raw const how), size, 0]) };
+    step(found, Stage::Mounts)?;
+    Ok(found as c_int)
 }
 
 pub(super) unsafe fn mount(kind: &CStr, at: &CStr, flags: u64, options: Option<&CStr>) -> Result<(), Stage> {

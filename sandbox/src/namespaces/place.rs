@@ -9,18 +9,14 @@ use std::{
     sync::atomic::{AtomicI32, Ordering},
 };
 
-use libc::{c_int, c_long};
-
 use super::{
     RUN, SHARED_MEMORY, c_string,
-    mount::{NO_SUID_DEV, READ_ONLY, attach, attributes, copy},
+    mount::{NO_SUID_DEV, READ_ONLY, attach, attributes, copy, find},
 };
 use crate::{
     error::Stage,
     syscall::{address, call, set_errno, step},
 };
-
-const RESOLVE_NO_LINKS: u64 = 0x02 | 0x04;
 
 /// A part of the file system that is to be seen, as it is here, at its old place.
 #[derive(Debug)]
@@ -88,37 +84,16 @@ impl Place {
 
     /// Finds the place again, and takes a copy of it before it changes.
     pub(super) unsafe fn take(&self) -> Result<(), Stage> {
-        /// The kernel's `struct open_how`.
-        #[repr(C)]
-        struct How {
-            flags: u64,
-            mode: u64,
-            resolve: u64,
-        }
-        let how = How {
-            flags: (libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64,
-            mode: 0,
-            resolve: RESOLVE_NO_LINKS,
-        };
-        // SAFETY: path, structures and their sizes are what the calls expect.
+        // SAFETY: path, structure and its size are what the calls expect.
         unsafe {
-            let open = [
-                libc::AT_FDCWD.into(),
-                address(self.path.as_ptr()),
-                address(&raw const how),
-                size_of::<How>() as c_long,
-                0,
-            ];
-            let found = call(libc::SYS_openat2, open);
-            step(found, Stage::Mounts)?;
+            let found = find(&self.path)?;
             let mut stat = MaybeUninit::<libc::stat>::zeroed();
-            step(call(libc::SYS_fstat, [found, address(stat.as_mut_ptr()), 0, 0, 0]), Stage::Mounts)?;
+            step(call(libc::SYS_fstat, [found.into(), address(stat.as_mut_ptr()), 0, 0, 0]), Stage::Mounts)?;
             let stat = stat.assume_init();
             if (stat.st_dev, stat.st_ino) != self.identity {
                 set_errno(libc::ESTALE);
                 return Err(Stage::Mounts);
             }
-            let found = found as c_int;
             self.found.store(found, Ordering::Relaxed);
             self.copy.store(copy(found, c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)?, Ordering::Relaxed);
             Ok(())
