@@ -180,6 +180,8 @@ pub enum Stage {
     Identity,
     /// Making the command's view of the file system.
     Mounts,
+    /// Protecting what in the writable roots is not to be written.
+    Protection,
     /// Having the async runtime watch the child.
     Watch,
     /// Leaving the terminal session of this process.
@@ -212,7 +214,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every one, to find it again by its number.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Spawner,
         Self::Pipes,
         Self::Ruleset,
@@ -221,6 +223,7 @@ impl Stage {
         Self::Namespaces,
         Self::Identity,
         Self::Mounts,
+        Self::Protection,
         Self::Watch,
         Self::Session,
         Self::ParentDeath,
@@ -249,6 +252,7 @@ impl fmt::Display for Stage {
             Self::Namespaces => "make namespaces",
             Self::Identity => "map the user into a new namespace",
             Self::Mounts => "make the command's view of the file system",
+            Self::Protection => "protect .git, .codex, .agents and the like in the writable roots",
             Self::Watch => "watch the command",
             Self::Session => "start a new session",
             Self::ParentDeath => "tie the command to this process",

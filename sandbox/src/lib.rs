@@ -31,6 +31,7 @@ mod plan;
 mod policy;
 mod probe;
 mod process;
+mod protected;
 mod resolved;
 mod seccomp;
 mod spawn;

@@ -23,19 +23,24 @@ use libc::c_int;
 
 mod cover;
 mod mount;
+mod pins;
 mod place;
+mod stand_ins;
 
+pub(crate) use self::stand_ins::StandIns;
 use self::{
     cover::Covers,
     mount::{
         NO_SUID_DEV, READ_ONLY, allow, attach, attributes, copy, make_dir, make_file, make_link, mount, write,
     },
+    pins::Pins,
     place::{Below, Place},
 };
 use crate::{
     error::{SpawnError, Stage},
     landlock,
     policy::{Network, Read},
+    protected,
     resolved::Resolved,
 };
 
@@ -68,6 +73,8 @@ pub(crate) struct Namespaces {
     /// Whether the root itself is writable, by the policy's word.
     all_writable: bool,
     places: Vec<Place>,
+    /// What is not to be written in the places that are writable.
+    pins: Pins,
     /// Whether there is a `/run` to be covered, and the links to be made in it.
     run: Option<Vec<(CString, CString)>>,
     covers: Covers,
@@ -113,6 +120,7 @@ impl Namespaces {
         let mut places = writable(resolved)?;
         let all_writable = resolved.real_roots.iter().any(|root| root.parent().is_none());
         let run_is_writable = places.iter().any(|place| place.path() == Path::new(RUN));
+        let pins = Pins::new(&guards(resolved)?)?;
         let listed = match &resolved.rules.read {
             Read::Everything => &[],
             Read::Only(listed) => listed.as_slice(),
@@ -125,7 +133,7 @@ impl Namespaces {
         let terminal = landlock::device_rights(abi).bits();
         let limited = resolved.rules.read != Read::Everything;
         let readable = if limited { landlock::READABLE.bits() } else { 0 };
-        Ok(Self { flags, identity, all_writable, places, run, covers, terminal, readable })
+        Ok(Self { flags, identity, all_writable, places, pins, run, covers, terminal, readable })
     }
 
     /// The flags for `clone`.
@@ -133,18 +141,21 @@ impl Namespaces {
         self.flags
     }
 
-    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable.
+    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable. What was
+    /// made outside for that is noted in `stand_ins`, also if it fails.
     ///
     /// # Safety
     /// Only in a forked process that has one thread and was born into namespaces with these
     /// [flags](Self::flags).
-    pub(crate) unsafe fn enter(&self, ruleset: c_int) -> Result<(), Stage> {
+    pub(crate) unsafe fn enter(&self, ruleset: c_int, stand_ins: &mut StandIns) -> Result<(), Stage> {
         // SAFETY: as the caller promises.
         unsafe {
             for (file, text) in &self.identity {
                 write(file, text.as_bytes())?;
             }
-            self.file_system(ruleset)
+            self.file_system(ruleset)?;
+            // Last, over whatever the view has become.
+            self.pins.lay(stand_ins)
         }
     }
 
@@ -258,6 +269,24 @@ fn writable(resolved: &Resolved<'_>) -> Result<Vec<Place>, SpawnError> {
         place.parent().is_some() && !all.iter().any(|outer| with(&outer))
     });
     Ok(places)
+}
+
+/// What is protected in the writable roots, as far as it is to be seen.
+fn guards(resolved: &Resolved<'_>) -> Result<protected::Guards, SpawnError> {
+    // A command has a shared memory of its own.
+    let own = |root: &&PathBuf| root.as_path() == Path::new(SHARED_MEMORY);
+    let roots: Vec<PathBuf> = resolved.real_roots.iter().filter(|root| !own(root)).cloned().collect();
+    let mut guards = protected::survey(resolved.rules, &roots)?;
+    let denied = |place: &Path| {
+        let over = |denied: &&Path| place != *denied && place.starts_with(denied);
+        let shown = |denied: &Path| {
+            resolved.real_roots.iter().any(|root| root.starts_with(denied) && place.starts_with(root))
+        };
+        let mut denied = resolved.denied.iter().map(|denied| denied.real.as_path()).filter(over);
+        denied.any(|denied| !shown(denied))
+    };
+    guards.retain(|place, _| !denied(place));
+    Ok(guards)
 }
 
 /// What of the covered places is to be seen all the same, though not to be written.

@@ -114,11 +114,8 @@ pub(crate) fn confine(
     enforcement: &Enforcement,
 ) -> Result<Confinement, SpawnError> {
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
-    let unbuilt = [
-        (rules.network == Network::Localhost, "network localhost"),
-        (!rules.devices.is_empty(), "devices"),
-        (!rules.protected.is_empty(), "protected paths"),
-    ];
+    let unbuilt =
+        [(rules.network == Network::Localhost, "network localhost"), (!rules.devices.is_empty(), "devices")];
     if let Some((_, what)) = unbuilt.into_iter().find(|(asked, _)| *asked) {
         let hint = "this version does not have it yet";
         return Err(SpawnError::Unenforceable { what: what.to_owned(), hint });

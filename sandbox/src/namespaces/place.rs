@@ -20,6 +20,7 @@ use crate::{
     syscall::{address, call, set_errno, step},
 };
 
+// A flag that the C library does not name.
 const RESOLVE_NO_LINKS: u64 = 0x02 | 0x04;
 
 /// A part of the file system that is to be seen, as it is here, at its old place.
