@@ -37,6 +37,7 @@ use crate::{
     error::{SpawnError, Stage},
     landlock,
     policy::{Network, Policy},
+    terminal::Pair,
 };
 
 /// Where the sockets of the machine's services lie.
@@ -46,6 +47,8 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// What a command finds in `/dev`, besides its own terminals and shared memory.
 const DEVICES: [&CStr; 6] =
     [c"/dev/null", c"/dev/zero", c"/dev/full", c"/dev/random", c"/dev/urandom", c"/dev/tty"];
+/// The name of the terminal that a command is given.
+const CONSOLE: &CStr = c"/dev/console";
 /// Names in `/dev` for what lies elsewhere.
 const LINKS: [(&CStr, &CStr); 5] = [
     (c"pts/ptmx", c"/dev/ptmx"),
@@ -72,6 +75,8 @@ pub(crate) struct Namespaces {
     run: Option<Vec<(CString, CString)>>,
     /// What Landlock is to allow for the command's own terminals.
     terminal: u64,
+    /// The terminal that it is given, which was made in our `/dev/pts`, not in its own.
+    console: Option<Place>,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -133,7 +138,13 @@ impl Namespaces {
         let run = !run_is_writable && fs::symlink_metadata(RUN).is_ok_and(|run| run.is_dir());
         let run = run.then(kept_links);
         let terminal = landlock::device_rights(abi).bits();
-        Ok(Self { flags, identity, all_writable, places, run, terminal })
+        Ok(Self { flags, identity, all_writable, places, run, terminal, console: None })
+    }
+
+    /// Gives the command's terminal a name that it can find: [`CONSOLE`].
+    pub(crate) fn show_terminal(&mut self, pair: &Pair) -> io::Result<()> {
+        self.console = pair.name()?.map(|name| Place::new(&name, true)).transpose()?;
+        Ok(())
     }
 
     /// The flags for `clone`.
@@ -165,7 +176,7 @@ impl Namespaces {
                 // What this machine does not have is not there inside either.
                 *device = copy(libc::AT_FDCWD, path, 0).unwrap_or(-1);
             }
-            for place in &self.places {
+            for place in self.places.iter().chain(&self.console) {
                 place.take()?;
             }
             let read_only = if self.all_writable { 0 } else { READ_ONLY };
@@ -199,6 +210,10 @@ impl Namespaces {
             for (target, link) in LINKS {
                 make_link(target, link)?;
             }
+            if let Some(console) = &self.console {
+                make_file(CONSOLE)?;
+                console.attach(CONSOLE)?;
+            }
             make_dir(c"/dev/pts")?;
             make_dir(c"/dev/shm")?;
             let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
@@ -208,6 +223,9 @@ impl Namespaces {
             attributes(libc::AT_FDCWD, c"/dev", READ_ONLY, 0)?;
             if ruleset >= 0 {
                 allow(ruleset, c"/dev/pts", self.terminal)?;
+                if self.console.is_some() {
+                    allow(ruleset, CONSOLE, self.terminal)?;
+                }
                 allow(ruleset, c"/dev/shm", landlock::WRITABLE.bits())?;
             }
             Ok(())

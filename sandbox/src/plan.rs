@@ -24,6 +24,7 @@ use crate::{
     policy::{Network, Policy, Read},
     probe::probe,
     seccomp::{self, Filter},
+    terminal::Pair,
 };
 
 /// Where programs are looked for if the command's environment says nothing.
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) cwd: CString,
     /// For descriptors 0, 1 and 2; `None` leaves what this process has there.
     pub(crate) stdio: [Option<OwnedFd>; 3],
+    /// Whether they are a terminal.
+    pub(crate) terminal: bool,
     pub(crate) confinement: Confinement,
 }
 
@@ -55,12 +58,13 @@ pub(crate) struct Confinement {
     pub(crate) filter: Option<&'static Filter>,
 }
 
-/// Our ends of the command's pipes.
+/// Our ends of what the command's standard streams are connected to.
 #[derive(Default)]
 pub(crate) struct Pipes {
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 /// Makes the plan, and the pipes that it speaks of.
@@ -72,11 +76,21 @@ pub(crate) fn plan(policy: &Policy, command: Command) -> Result<(Plan, Pipes, Se
     let env = environment(&command.env)?;
     let argv = arguments(&command)?;
     let cwd = passable("the working directory", command.cwd.clone().into_os_string())?;
-    let confinement = confine(policy, &command.cwd)?;
-    let (stdio, pipes) =
-        connect(&command).map_err(|source| SpawnError::Setup { stage: Stage::Pipes, source })?;
+    let mut confinement = confine(policy, &command.cwd)?;
+    let failed = |stage| move |source| SpawnError::Setup { stage, source };
+    let (stdio, pipes) = match command.output {
+        Output::Terminal(size) => {
+            let pair = Pair::open(size).map_err(failed(Stage::Terminal))?;
+            if let Some(namespaces) = &mut confinement.namespaces {
+                namespaces.show_terminal(&pair).map_err(failed(Stage::Terminal))?;
+            }
+            pair.connect().map_err(failed(Stage::Terminal))?
+        }
+        _ => connect(&command).map_err(failed(Stage::Pipes))?,
+    };
+    let terminal = pipes.terminal.is_some();
     let candidates = search.candidates()?;
-    Ok((Plan { candidates, argv, env, cwd, stdio, confinement }, pipes, search))
+    Ok((Plan { candidates, argv, env, cwd, stdio, terminal, confinement }, pipes, search))
 }
 
 /// A relative path would mean a place that depends on where this process happens to be.
@@ -168,7 +182,7 @@ fn connect(command: &Command) -> io::Result<([Option<OwnedFd>; 3], Pipes)> {
             let err = out_of_the_way(out.try_clone()?)?;
             (Some(out), Some(err))
         }
-        Output::Inherit => (None, None),
+        Output::Terminal(_) | Output::Inherit => (None, None),
     };
     Ok(([stdin, stdout, stderr], pipes))
 }

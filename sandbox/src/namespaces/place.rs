@@ -1,7 +1,7 @@
 //! A part of the file system that is to be seen in a command's view as it is here, at its old place.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::{CStr, CString, OsStr},
     fs, io,
     mem::MaybeUninit,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
@@ -123,6 +123,12 @@ impl Place {
             self.copy.store(copy(found, c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)?, Ordering::Relaxed);
             Ok(())
         }
+    }
+
+    /// Puts the copy in another place, as it is: a device stays one.
+    pub(super) unsafe fn attach(&self, path: &CStr) -> Result<(), Stage> {
+        // SAFETY: it was opened by `take`.
+        unsafe { attach(self.copy.load(Ordering::Relaxed), libc::AT_FDCWD, path) }
     }
 
     /// Lays the copy over the place.

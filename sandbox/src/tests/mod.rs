@@ -6,6 +6,7 @@ mod compatibility;
 mod escape;
 mod files;
 mod lifecycle;
+mod terminal;
 
 use std::{
     ffi::OsString,
