@@ -192,6 +192,8 @@ pub enum Stage {
     Signals,
     /// Putting standard input, output and error in their places.
     Stdio,
+    /// Making a terminal, and having it control the command's session.
+    Terminal,
     /// Marking all other descriptors to be closed.
     Descriptors,
     /// Entering the working directory.
@@ -214,7 +216,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every one, to find it again by its number.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Spawner,
         Self::Pipes,
         Self::Ruleset,
@@ -229,6 +231,7 @@ impl Stage {
         Self::ParentDeath,
         Self::Signals,
         Self::Stdio,
+        Self::Terminal,
         Self::Descriptors,
         Self::Cwd,
         Self::Limits,
@@ -258,6 +261,7 @@ impl fmt::Display for Stage {
             Self::ParentDeath => "tie the command to this process",
             Self::Signals => "reset the command's signals",
             Self::Stdio => "connect the command's standard streams",
+            Self::Terminal => "give the command a terminal",
             Self::Descriptors => "close the command's other descriptors",
             Self::Cwd => "enter the working directory",
             Self::Limits => "forbid core dumps",

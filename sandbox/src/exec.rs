@@ -57,6 +57,8 @@ pub(crate) struct Image {
     ruleset: RawFd,
     filter: Option<libc::sock_fprog>,
     privileges: bool,
+    /// Whether its standard input is to be the terminal of its session.
+    terminal: bool,
     /// Reserved, not filled: only what is used of it costs memory.
     stack: Vec<u8>,
 }
@@ -82,6 +84,7 @@ impl Image {
             ruleset: raw(ruleset),
             filter: filter.map(Filter::program),
             privileges: *privileges,
+            terminal: plan.terminal,
             stack: Vec::with_capacity(STACK),
         }
     }
@@ -124,6 +127,10 @@ impl Image {
             step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
             die_with(supervisor)?;
             self.place_descriptors()?;
+            if self.terminal {
+                let take = [0, libc::TIOCSCTTY as c_long, 0, 0, 0];
+                step(call(libc::SYS_ioctl, take), Stage::Terminal)?;
+            }
             step(call(libc::SYS_chdir, [address(self.cwd), 0, 0, 0, 0]), Stage::Cwd)?;
             let none = [0u64; 2];
             let core = [0, libc::RLIMIT_CORE as c_long, address(none.as_ptr()), 0, 0];

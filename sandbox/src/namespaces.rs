@@ -42,6 +42,7 @@ use crate::{
     policy::{Network, Read},
     protected,
     resolved::Resolved,
+    terminal::Pair,
 };
 
 /// Where the sockets of the machine's services lie.
@@ -51,6 +52,8 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// What a command finds in `/dev`, besides its own terminals and shared memory.
 const DEVICES: [&CStr; 6] =
     [c"/dev/null", c"/dev/zero", c"/dev/full", c"/dev/random", c"/dev/urandom", c"/dev/tty"];
+/// The name of the terminal that a command is given.
+const CONSOLE: &CStr = c"/dev/console";
 /// Names in `/dev` for what lies elsewhere.
 const LINKS: [(&CStr, &CStr); 5] = [
     (c"pts/ptmx", c"/dev/ptmx"),
@@ -82,6 +85,8 @@ pub(crate) struct Namespaces {
     terminal: u64,
     /// What Landlock is to allow for all that is new, if reading is limited.
     readable: u64,
+    /// The terminal that it is given, which was made in our `/dev/pts`, not in its own.
+    console: Option<Place>,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -133,7 +138,24 @@ impl Namespaces {
         let terminal = landlock::device_rights(abi).bits();
         let limited = resolved.rules.read != Read::Everything;
         let readable = if limited { landlock::READABLE.bits() } else { 0 };
-        Ok(Self { flags, identity, all_writable, places, pins, run, covers, terminal, readable })
+        Ok(Self {
+            flags,
+            identity,
+            all_writable,
+            places,
+            pins,
+            run,
+            covers,
+            terminal,
+            readable,
+            console: None,
+        })
+    }
+
+    /// Gives the command's terminal a name that it can find: [`CONSOLE`].
+    pub(crate) fn show_terminal(&mut self, pair: &Pair) -> io::Result<()> {
+        self.console = pair.name()?.map(|name| Place::new(&name, true)).transpose()?;
+        Ok(())
     }
 
     /// The flags for `clone`.
@@ -168,7 +190,7 @@ impl Namespaces {
                 // What this machine does not have is not there inside either.
                 *device = copy(libc::AT_FDCWD, path, 0).unwrap_or(-1);
             }
-            for place in &self.places {
+            for place in self.places.iter().chain(&self.console) {
                 place.take()?;
             }
             let read_only = if self.all_writable { 0 } else { READ_ONLY };
@@ -203,6 +225,10 @@ impl Namespaces {
             for (target, link) in LINKS {
                 make_link(target, link)?;
             }
+            if let Some(console) = &self.console {
+                make_file(CONSOLE, 0o644)?;
+                console.attach(CONSOLE)?;
+            }
             make_dir(c"/dev/pts", 0o755)?;
             make_dir(c"/dev/shm", 0o755)?;
             let workshop = self.covers.make()?;
@@ -213,6 +239,9 @@ impl Namespaces {
             attributes(libc::AT_FDCWD, c"/dev", READ_ONLY, 0)?;
             if ruleset >= 0 {
                 allow(ruleset, c"/dev/pts", self.terminal)?;
+                if self.console.is_some() {
+                    allow(ruleset, CONSOLE, self.terminal)?;
+                }
                 allow(ruleset, c"/dev/shm", landlock::WRITABLE.bits())?;
                 if self.readable != 0 {
                     allow(ruleset, c"/dev", self.readable)?;

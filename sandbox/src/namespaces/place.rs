@@ -103,6 +103,12 @@ impl Place {
         }
     }
 
+    /// Puts the copy in another place, as it is: a device stays one.
+    pub(super) unsafe fn attach(&self, path: &CStr) -> Result<(), Stage> {
+        // SAFETY: it was opened by `take`.
+        unsafe { attach(self.copy.load(Ordering::Relaxed), libc::AT_FDCWD, path) }
+    }
+
     /// Lays the copy over the place.
     pub(super) unsafe fn lay(&self) -> Result<(), Stage> {
         let (found, copy) = (self.found.load(Ordering::Relaxed), self.copy.load(Ordering::Relaxed));

@@ -8,6 +8,7 @@ mod files;
 mod lifecycle;
 mod protected;
 mod reading;
+mod terminal;
 
 use std::{
     ffi::OsString,
