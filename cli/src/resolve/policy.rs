@@ -10,8 +10,11 @@ use super::Flags;
 use super::environment::Variables;
 use super::layering::Layering;
 use super::limits::{Limits, Mode};
-use crate::config::{ConfigError, Home, Layers, Origin, Values};
+use crate::config::{ConfigError, Home, Layers, Origin, Values, unknown_keys};
 use crate::secrets::Secrets;
+
+/// All the variables of a command.
+pub(crate) type Environment = Vec<(OsString, OsString)>;
 
 /// Answers under which policy and with which environment commands run.
 pub(crate) struct Policies {
@@ -21,7 +24,7 @@ pub(crate) struct Policies {
     layering: Layering,
     secrets: Secrets,
     /// Our own environment.
-    inherited: Vec<(OsString, OsString)>,
+    inherited: Environment,
 }
 
 impl Policies {
@@ -33,6 +36,19 @@ impl Policies {
         Limits::of_person(layering.file(), &home, &start)?;
         Variables::read(Values(layering.file()))?;
         Ok(Self { home, start, layering, secrets, inherited: std::env::vars_os().collect() })
+    }
+
+    /// Sets the sandbox mode where the command line chose none, whatever the file says.
+    pub(crate) fn with_default_mode(mut self, mode: &str) -> Result<Self, ConfigError> {
+        self.layering.default_mode(mode)?;
+        Ok(self)
+    }
+
+    /// The policy and the environment of commands where we were started, when nobody asks for anything else.
+    pub(crate) fn here(&self) -> Result<(Policy, Environment), ConfigError> {
+        let policy = self.policy(self.layering.person(), &real(&self.start))?;
+        let environment = self.environment(self.layering.person(), &policy)?;
+        Ok((policy, environment))
     }
 
     /// What commands may do in a folder under these layers, which lie over the person's.
@@ -166,11 +182,7 @@ impl Policies {
     }
 
     /// The environment of commands under these layers and a policy.
-    pub(super) fn environment(
-        &self,
-        layers: &Layers,
-        policy: &Policy,
-    ) -> Result<Vec<(OsString, OsString)>, ConfigError> {
+    pub(super) fn environment(&self, layers: &Layers, policy: &Policy) -> Result<Environment, ConfigError> {
         let resolve = |layers| -> Result<_, ConfigError> {
             let variables = Variables::read(Values(layers))?;
             Ok(variables.of(&self.inherited, &self.secrets, policy))
@@ -180,6 +192,11 @@ impl Policies {
         let mut asked = resolve(layers)?;
         asked.retain(|variable| granted.contains(variable));
         Ok(asked)
+    }
+
+    /// Keys that nothing reads, each with its place: they are worth a warning, being mistyped or from elsewhere.
+    pub(crate) fn unknown_keys(&self) -> Vec<String> {
+        unknown_keys(self.layering.person())
     }
 
     pub(crate) fn layering(&self) -> &Layering {
