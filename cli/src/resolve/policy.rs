@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use sandbox::{Policy, Read, Rules};
+use sandbox::{Level, Policy, Read, Rules};
 
 use super::Flags;
 use super::environment::Variables;
@@ -12,6 +12,11 @@ use super::layering::Layering;
 use super::limits::{Limits, Mode};
 use crate::config::{ConfigError, Home, Layers, Origin, Values, unknown_keys};
 use crate::secrets::Secrets;
+
+/// What may not be read unless `deny_read` says otherwise: keys and logins, below the user's folder.
+const DENIED: [&str; 4] = [".ssh", ".aws", ".gnupg", ".config/gcloud"];
+/// Files of ours that hold keys. No setting makes them readable to a sandboxed command.
+const CREDENTIALS: [&str; 2] = ["auth.json", ".credentials.json"];
 
 /// All the variables of a command.
 pub(crate) type Environment = Vec<(OsString, OsString)>;
@@ -59,9 +64,11 @@ impl Policies {
         if mode == Mode::FullAccess {
             return Ok(Policy::FullAccess);
         }
-        let ceiling = person.grants(mode, &[]);
+        let user = self.home.user();
+        let denied: Vec<PathBuf> = user.iter().flat_map(|user| DENIED.map(|name| user.join(name))).collect();
+        let ceiling = person.grants(mode, &denied);
         let unlimited = person.mode.as_ref().is_some_and(|mode| mode.value == Mode::FullAccess);
-        let mut grants = asked.grants(mode, &[]);
+        let mut grants = asked.grants(mode, &denied);
         grants = if unlimited {
             grants.denying(&ceiling)
         } else {
@@ -72,6 +79,7 @@ impl Policies {
         folders.append(&mut grants.folders);
         folders.extend(grants.slash_tmp.then(|| PathBuf::from("/tmp")));
         folders.extend(self.tmpdir().filter(|_| grants.tmpdir));
+        grants.deny_read.extend(CREDENTIALS.map(|name| self.home.folder().join(name)));
         let read = if grants.read_everything { Read::Everything } else { Read::Only(folders.clone()) };
         let mut rules = Rules {
             read,
@@ -92,9 +100,11 @@ impl Policies {
         let mut roots = folders;
         roots.retain(|root| root.is_dir() && self.keeps_settings(root));
         roots.dedup();
-        if memories {
-            let folder = real(self.home.folder()).join("memories");
-            roots.extend(Some(folder).filter(|folder| folder.is_dir()));
+        let home = real(self.home.folder());
+        if roots.iter().any(|root| home.starts_with(real(root))) {
+            rules.protected.push(home);
+        } else if memories {
+            roots.extend(Some(home.join("memories")).filter(|folder| folder.is_dir()));
         }
         rules.writable_roots = roots;
     }
@@ -148,10 +158,12 @@ impl Policies {
     }
 
     /// Whether our own settings and records stay unwritable with a folder: an agent that can write them could give
-    /// itself more at the next start.
+    /// itself more at the next start. In a folder above them they are protected, which the full level alone can do.
     fn keeps_settings(&self, folder: &Path) -> bool {
         let (home, folder) = (real(self.home.folder()), real(folder));
-        !home.starts_with(&folder) && !folder.starts_with(&home)
+        let among = folder.starts_with(&home);
+        let above = home.starts_with(&folder);
+        !among && (!above || home.is_dir() && sandbox::probe().level() == Level::Full)
     }
 
     /// `TMPDIR`, unless a careless caller made it a folder that matters.

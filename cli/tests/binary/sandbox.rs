@@ -154,3 +154,54 @@ fn check_tells_the_level_and_what_applies_here() {
     assert_eq!(checked["environment"], serde_json::json!([]), "names alone, and there are none");
     assert_eq!(checked["folder"], ws.to_str().unwrap());
 }
+
+#[test]
+fn keys_and_logins_are_not_read_by_commands_and_tools() {
+    let house = House::new("");
+    let root = house.workspace().parent().unwrap().to_owned();
+    std::fs::create_dir_all(root.join("home/.ssh")).unwrap();
+    for secret in ["home/.ssh/id", "codex/auth.json", "home/plain"] {
+        std::fs::write(root.join(secret), format!("content of {secret}\n")).unwrap();
+    }
+    for secret in ["home/.ssh/id", "codex/auth.json"] {
+        let path = root.join(secret);
+        let read = house.run(&["sandbox", "cat", path.to_str().unwrap()]);
+        assert!(read.code != 0 && read.stdout.is_empty(), "{secret}: {read:?}");
+        let called = house.run(&["tool", "call", "shell", &format!("command=cat {}", path.display())]);
+        assert!(!called.stdout.contains("content of"), "{secret}: {called:?}");
+    }
+    let plain = root.join("home/plain");
+    assert_eq!(house.run(&["sandbox", "cat", plain.to_str().unwrap()]).stdout, "content of home/plain\n");
+    let listed = ["sandbox", "-c", "sandbox.deny_read=[\"~/plain\"]", "cat"];
+    assert!(house.run(&[&listed[..], &[plain.to_str().unwrap()]].concat()).stdout.is_empty());
+    let ours = root.join("codex/auth.json");
+    let never = ["sandbox", "-c", "sandbox.deny_read=[]", "cat", ours.to_str().unwrap()];
+    assert!(house.run(&never).stdout.is_empty(), "no list opens our own");
+}
+
+#[test]
+fn a_folder_that_holds_our_settings_can_be_worked_in_and_they_stay_what_they_are() {
+    let house = House::new("model = \"mine\"\n");
+    let root = house.workspace().parent().unwrap().to_owned();
+    let script =
+        "echo made > made; echo theirs > codex/config.toml; mv codex aside; rm -rf codex; echo > codex/new";
+    let folder = root.to_str().unwrap();
+    let tried = house.run(&["sandbox", "--full-auto", "-C", folder, "sh", "-c", script]);
+    let full = house.run(&["sandbox", "check"]).stdout.contains("level: full");
+    assert_eq!(root.join("made").exists(), full, "without the full level it stays read-only: {tried:?}");
+    assert_eq!(std::fs::read_to_string(house.config()).unwrap(), "model = \"mine\"\n");
+    assert!(!root.join("aside").exists() && !root.join("codex/new").exists(), "{tried:?}");
+}
+
+#[test]
+fn a_list_of_older_versions_leaves_the_rest_unread() {
+    let house = House::new("");
+    let root = house.workspace().parent().unwrap().to_owned();
+    std::fs::write(root.join("home/outside"), "outside\n").unwrap();
+    std::fs::write(house.workspace().join("inside"), "inside\n").unwrap();
+    let list = "sandbox_permissions=[\"disk-write-cwd\"]";
+    let script = "cat inside ../home/outside; echo > made";
+    let said = house.run(&["sandbox", "-c", list, "sh", "-c", script]);
+    assert_eq!(said.stdout, "inside\n", "{said:?}");
+    assert!(house.workspace().join("made").exists(), "{said:?}");
+}
