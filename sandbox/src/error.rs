@@ -178,6 +178,8 @@ pub enum Stage {
     Namespaces,
     /// Being in the new namespaces who one was outside.
     Identity,
+    /// Switching on the loopback of the command's own network.
+    Loopback,
     /// Making the command's view of the file system.
     Mounts,
     /// Having the async runtime watch the child.
@@ -212,7 +214,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every one, to find it again by its number.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Spawner,
         Self::Pipes,
         Self::Ruleset,
@@ -220,6 +222,7 @@ impl Stage {
         Self::Supervisor,
         Self::Namespaces,
         Self::Identity,
+        Self::Loopback,
         Self::Mounts,
         Self::Watch,
         Self::Session,
@@ -248,6 +251,7 @@ impl fmt::Display for Stage {
             Self::Supervisor => "supervise the command",
             Self::Namespaces => "make namespaces",
             Self::Identity => "map the user into a new namespace",
+            Self::Loopback => "switch on the command's own loopback",
             Self::Mounts => "make the command's view of the file system",
             Self::Watch => "watch the command",
             Self::Session => "start a new session",

@@ -22,6 +22,7 @@ use std::{
 use libc::c_int;
 
 mod cover;
+mod loopback;
 mod mount;
 mod place;
 
@@ -65,6 +66,8 @@ pub(crate) struct Namespaces {
     flags: c_int,
     /// Files to be written, in this order, so that the user is in the new namespace who it was outside.
     identity: Vec<(&'static CStr, String)>,
+    /// Whether the command's own network is to have a loopback.
+    loopback: bool,
     /// Whether the root itself is writable, by the policy's word.
     all_writable: bool,
     places: Vec<Place>,
@@ -97,7 +100,8 @@ impl Namespaces {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP;
-        if resolved.rules.network == Network::Off {
+        let network = resolved.rules.network;
+        if network != Network::On {
             flags |= libc::CLONE_NEWNET;
         }
         let mut identity = Vec::new();
@@ -125,7 +129,8 @@ impl Namespaces {
         let terminal = landlock::device_rights(abi).bits();
         let limited = resolved.rules.read != Read::Everything;
         let readable = if limited { landlock::READABLE.bits() } else { 0 };
-        Ok(Self { flags, identity, all_writable, places, run, covers, terminal, readable })
+        let loopback = network == Network::Localhost;
+        Ok(Self { flags, identity, loopback, all_writable, places, run, covers, terminal, readable })
     }
 
     /// The flags for `clone`.
@@ -143,6 +148,9 @@ impl Namespaces {
         unsafe {
             for (file, text) in &self.identity {
                 write(file, text.as_bytes())?;
+            }
+            if self.loopback {
+                loopback::switch_on()?;
             }
             self.file_system(ruleset)
         }
