@@ -114,10 +114,9 @@ pub(crate) fn confine(
     enforcement: &Enforcement,
 ) -> Result<Confinement, SpawnError> {
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
-    let unbuilt = [(!rules.devices.is_empty(), "devices"), (!rules.protected.is_empty(), "protected paths")];
-    if let Some((_, what)) = unbuilt.into_iter().find(|(asked, _)| *asked) {
+    if !rules.protected.is_empty() {
         let hint = "this version does not have it yet";
-        return Err(SpawnError::Unenforceable { what: what.to_owned(), hint });
+        return Err(SpawnError::Unenforceable { what: "protected paths".to_owned(), hint });
     }
     let abi = enforcement.require()?;
     if let (Network::Localhost, Some(why)) = (rules.network, enforcement.no_namespaces()) {
