@@ -6,6 +6,7 @@ mod compatibility;
 mod escape;
 mod files;
 mod lifecycle;
+mod network;
 mod protected;
 mod reading;
 mod terminal;
