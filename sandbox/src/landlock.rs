@@ -1,8 +1,8 @@
 //! The file, TCP, signal and abstract-socket rules of a policy, as a Landlock ruleset.
 //!
 //! Rights are asked for by name and by the kernel's own version, each as a hard requirement: a right that the
-//! version promises and the kernel then refuses is an error, never a hole. Reading and executing are not
-//! handled, so they stay as they are. Device nodes are handled and never granted: with them a root user could
+//! version promises and the kernel then refuses is an error, never a hole. Reading and executing are handled
+//! only where a policy limits them; else they stay as they are. Device nodes are handled and never granted: with them a root user could
 //! make the disk itself.
 #![cfg(target_os = "linux")]
 
@@ -23,8 +23,13 @@ use rustix::{
 use crate::{
     error::{SpawnError, Stage},
     plan::not_absolute,
-    policy::{Network, Policy},
+    policy::Network,
+    resolved::Resolved,
 };
+
+mod reading;
+
+pub(crate) use reading::{READABLE, Reading};
 
 /// The first version that keeps files outside from being emptied; below it, there is no sandbox.
 pub(crate) const LEAST_ABI: i32 = 3;
@@ -46,9 +51,9 @@ const DEVICES: [&str; 7] =
 /// The other ends of `/dev/ptmx`.
 const TERMINALS: &str = "/dev/pts";
 
-/// The writable roots of a policy, opened.
-pub(crate) fn open_roots(policy: &Policy) -> Result<Vec<(PathBuf, OwnedFd)>, SpawnError> {
-    let roots = policy.writable_roots().iter().map(|root| {
+/// The writable roots, opened.
+pub(crate) fn open_roots(roots: &[PathBuf]) -> Result<Vec<(PathBuf, OwnedFd)>, SpawnError> {
+    let roots = roots.iter().map(|root| {
         let unopenable = |source| SpawnError::WritableRoot { path: root.clone(), source };
         if !root.is_absolute() {
             return Err(unopenable(not_absolute()));
@@ -65,25 +70,32 @@ pub(crate) fn device_rights(abi: i32) -> BitFlags<AccessFs> {
     if abi >= IOCTL_ABI { write | AccessFs::IoctlDev } else { write }
 }
 
-/// The ruleset of a sandboxed policy with these roots, for a kernel of this version, which is at least
-/// [`LEAST_ABI`].
+/// The ruleset of a sandboxed policy, for a kernel of this version, which is at least [`LEAST_ABI`].
 pub(crate) fn ruleset(
-    network: Network,
-    roots: &[(PathBuf, OwnedFd)],
+    resolved: &Resolved<'_>,
+    reading: Option<&Reading<'_>>,
     abi: i32,
 ) -> Result<OwnedFd, SpawnError> {
-    let mut rules = create(network, abi).map_err(building)?;
-    for (_, root) in roots {
-        rules = rules.add_rule(PathBeneath::new(root, WRITABLE)).map_err(building)?;
+    let readable = if reading.is_some() { READABLE } else { BitFlags::EMPTY };
+    let mut rules = create(resolved.rules.network, readable, abi).map_err(building)?;
+    for (_, root) in &resolved.roots {
+        rules = rules.add_rule(PathBeneath::new(root, WRITABLE | readable)).map_err(building)?;
     }
     for fd in devices() {
         rules = rules.add_rule(PathBeneath::new(fd, device_rights(abi))).map_err(building)?;
     }
+    if let Some(reading) = reading {
+        reading.grant(&mut rules)?;
+    }
     Option::<OwnedFd>::from(rules).ok_or_else(|| building("the kernel gave no ruleset"))
 }
 
-fn create(network: Network, abi: i32) -> Result<RulesetCreated, ::landlock::RulesetError> {
-    let mut files = WRITABLE | AccessFs::MakeChar | AccessFs::MakeBlock;
+fn create(
+    network: Network,
+    readable: BitFlags<AccessFs>,
+    abi: i32,
+) -> Result<RulesetCreated, ::landlock::RulesetError> {
+    let mut files = WRITABLE | readable | AccessFs::MakeChar | AccessFs::MakeBlock;
     if abi >= IOCTL_ABI {
         files |= AccessFs::IoctlDev;
     }
@@ -119,16 +131,16 @@ fn building(why: impl ToString) -> SpawnError {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEAST_ABI, open_roots, ruleset};
-    use crate::{Network, Policy, probe};
+    use super::{LEAST_ABI, ruleset};
+    use crate::{Network, Policy, probe, resolved::Resolved};
 
     #[test]
     fn a_ruleset_for_every_version_up_to_that_of_this_kernel() {
         let abi = i32::try_from(probe().landlock_abi().expect("landlock")).unwrap();
         let policy = Policy::workspace_write(["/"], Network::Off);
+        let resolved = Resolved::new(policy.rules().unwrap()).unwrap();
         for abi in LEAST_ABI..=abi {
-            ruleset(Network::Off, &open_roots(&policy).unwrap(), abi)
-                .unwrap_or_else(|e| panic!("version {abi}: {e}"));
+            ruleset(&resolved, None, abi).unwrap_or_else(|e| panic!("version {abi}: {e}"));
         }
     }
 }

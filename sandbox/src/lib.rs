@@ -18,37 +18,43 @@ compile_error!("codex needs a Unix system; on Windows, use WSL 2");
 
 mod child;
 mod command;
+mod denied;
 mod elsewhere;
 mod error;
 mod exec;
 mod files;
 mod landlock;
 mod level;
+mod mounts;
 mod namespaces;
 mod plan;
 mod policy;
 mod probe;
 mod process;
+mod protected;
+mod resolved;
 mod seccomp;
 mod spawn;
 mod spawner;
 mod status;
 mod supervisor;
 mod syscall;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
 #[cfg(not(target_os = "linux"))]
-pub use crate::elsewhere::{Child, Dir, Enforcement, probe, spawn};
+pub use crate::elsewhere::{Child, Dir, Enforcement, Terminal, probe, spawn};
 #[cfg(target_os = "linux")]
 pub use crate::{
     child::Child,
     files::Dir,
     probe::{Enforcement, probe},
     spawn::spawn,
+    terminal::Terminal,
 };
 pub use crate::{
-    command::{Command, Exit, Input, Output, Signal},
+    command::{Command, Exit, Input, Output, Signal, Size},
     error::{AccessError, SpawnError, Stage},
     level::Level,
     policy::{Device, Network, Policy, Read, Require, Rules},

@@ -15,28 +15,34 @@
 use std::{
     ffi::{CStr, CString},
     fs, io,
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::ffi::OsStrExt,
-    },
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use libc::c_int;
 
+mod cover;
 mod mount;
+mod pins;
 mod place;
+mod stand_ins;
 
+pub(crate) use self::stand_ins::StandIns;
 use self::{
+    cover::Covers,
     mount::{
         NO_SUID_DEV, READ_ONLY, allow, attach, attributes, copy, make_dir, make_file, make_link, mount, write,
     },
-    place::Place,
+    pins::Pins,
+    place::{Below, Place},
 };
 use crate::{
     error::{SpawnError, Stage},
     landlock,
-    policy::{Network, Policy},
+    policy::{Network, Read},
+    protected,
+    resolved::Resolved,
+    terminal::Pair,
 };
 
 /// Where the sockets of the machine's services lie.
@@ -46,6 +52,8 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// What a command finds in `/dev`, besides its own terminals and shared memory.
 const DEVICES: [&CStr; 6] =
     [c"/dev/null", c"/dev/zero", c"/dev/full", c"/dev/random", c"/dev/urandom", c"/dev/tty"];
+/// The name of the terminal that a command is given.
+const CONSOLE: &CStr = c"/dev/console";
 /// Names in `/dev` for what lies elsewhere.
 const LINKS: [(&CStr, &CStr); 5] = [
     (c"pts/ptmx", c"/dev/ptmx"),
@@ -55,7 +63,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"/proc/self/fd/2", c"/dev/stderr"),
 ];
 /// How names are resolved. Where this leads into `/run`, it is kept.
-const RESOLVER: &str = "/etc/resolv.conf";
+pub(crate) const RESOLVER: &str = "/etc/resolv.conf";
 /// Links in `/run` that are kept: NixOS has its programs there.
 const KEPT_LINKS: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
@@ -68,10 +76,17 @@ pub(crate) struct Namespaces {
     /// Whether the root itself is writable, by the policy's word.
     all_writable: bool,
     places: Vec<Place>,
+    /// What is not to be written in the places that are writable.
+    pins: Pins,
     /// Whether there is a `/run` to be covered, and the links to be made in it.
     run: Option<Vec<(CString, CString)>>,
+    covers: Covers,
     /// What Landlock is to allow for the command's own terminals.
     terminal: u64,
+    /// What Landlock is to allow for all that is new, if reading is limited.
+    readable: u64,
+    /// The terminal that it is given, which was made in our `/dev/pts`, not in its own.
+    console: Option<Place>,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -82,10 +97,9 @@ pub(crate) enum Means {
 }
 
 impl Namespaces {
-    /// What is needed for a policy other than full access. `roots` are its writable roots, opened.
+    /// What is needed for a sandboxed policy.
     pub(crate) fn new(
-        policy: &Policy,
-        roots: &[(PathBuf, OwnedFd)],
+        resolved: &Resolved<'_>,
         cwd: &Path,
         means: Means,
         abi: i32,
@@ -95,7 +109,7 @@ impl Namespaces {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP;
-        if policy.network() == Network::Off {
+        if resolved.rules.network == Network::Off {
             flags |= libc::CLONE_NEWNET;
         }
         let mut identity = Vec::new();
@@ -108,32 +122,40 @@ impl Namespaces {
                 (c"/proc/self/gid_map", format!("{group} {group} 1")),
             ];
         }
-        let mut places: Vec<Place> = Vec::new();
-        for (path, root) in roots {
-            let unusable = |source| SpawnError::WritableRoot { path: path.clone(), source };
-            // The name that it goes by now, without links.
-            let real = fs::read_link(format!("/proc/self/fd/{}", root.as_raw_fd())).map_err(unusable)?;
-            if let Some(place) = Place::root(&real).map_err(unusable)? {
-                places.push(place);
-            }
-        }
-        let all_writable = places.iter().any(|place| place.path() == Path::new("/"));
+        let mut places = writable(resolved)?;
+        let all_writable = resolved.real_roots.iter().any(|root| root.parent().is_none());
         let run_is_writable = places.iter().any(|place| place.path() == Path::new(RUN));
-        // Those in a wider root are there with it, unless a cover comes in between.
-        places.sort_by(|a, b| a.path.cmp(&b.path));
-        places.dedup_by(|a, b| a.path == b.path);
-        let wider: Vec<PathBuf> = places.iter().map(|place| place.path().to_owned()).collect();
-        places.retain(|place| {
-            let within = |outer: &&PathBuf| {
-                place.path() != *outer && place.path().starts_with(outer) && outer.parent().is_some()
-            };
-            place.path().parent().is_some() && !wider.iter().any(|outer| within(&outer))
-        });
-        places.extend(kept(cwd, &places));
+        let pins = Pins::new(&guards(resolved)?)?;
+        let listed = match &resolved.rules.read {
+            Read::Everything => &[],
+            Read::Only(listed) => listed.as_slice(),
+        };
+        places.extend(kept(cwd, listed, &places));
         let run = !run_is_writable && fs::symlink_metadata(RUN).is_ok_and(|run| run.is_dir());
+        let covers = Covers::new(resolved, &mut places, run)
+            .map_err(|source| SpawnError::Setup { stage: Stage::Mounts, source })?;
         let run = run.then(kept_links);
         let terminal = landlock::device_rights(abi).bits();
-        Ok(Self { flags, identity, all_writable, places, run, terminal })
+        let limited = resolved.rules.read != Read::Everything;
+        let readable = if limited { landlock::READABLE.bits() } else { 0 };
+        Ok(Self {
+            flags,
+            identity,
+            all_writable,
+            places,
+            pins,
+            run,
+            covers,
+            terminal,
+            readable,
+            console: None,
+        })
+    }
+
+    /// Gives the command's terminal a name that it can find: [`CONSOLE`].
+    pub(crate) fn show_terminal(&mut self, pair: &Pair) -> io::Result<()> {
+        self.console = pair.name()?.map(|name| Place::new(&name, true)).transpose()?;
+        Ok(())
     }
 
     /// The flags for `clone`.
@@ -141,18 +163,21 @@ impl Namespaces {
         self.flags
     }
 
-    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable.
+    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable. What was
+    /// made outside for that is noted in `stand_ins`, also if it fails.
     ///
     /// # Safety
     /// Only in a forked process that has one thread and was born into namespaces with these
     /// [flags](Self::flags).
-    pub(crate) unsafe fn enter(&self, ruleset: c_int) -> Result<(), Stage> {
+    pub(crate) unsafe fn enter(&self, ruleset: c_int, stand_ins: &mut StandIns) -> Result<(), Stage> {
         // SAFETY: as the caller promises.
         unsafe {
             for (file, text) in &self.identity {
                 write(file, text.as_bytes())?;
             }
-            self.file_system(ruleset)
+            self.file_system(ruleset)?;
+            // Last, over whatever the view has become.
+            self.pins.lay(stand_ins)
         }
     }
 
@@ -165,7 +190,7 @@ impl Namespaces {
                 // What this machine does not have is not there inside either.
                 *device = copy(libc::AT_FDCWD, path, 0).unwrap_or(-1);
             }
-            for place in &self.places {
+            for place in self.places.iter().chain(&self.console) {
                 place.take()?;
             }
             let read_only = if self.all_writable { 0 } else { READ_ONLY };
@@ -175,61 +200,71 @@ impl Namespaces {
             }
             let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
             mount(c"proc", c"/proc", flags | libc::MS_RDONLY, None)?;
-            self.devices(devices, ruleset)?;
+            let workshop = self.devices(devices, ruleset)?;
             if let Some(links) = &self.run {
                 mount(c"tmpfs", c"/run", flags, Some(c"mode=755,size=1m"))?;
                 for (target, link) in links {
                     make_link(target, link)?;
                 }
-                self.lay_made(false)?;
+                self.lay_made(Below::Run)?;
                 attributes(libc::AT_FDCWD, c"/run", READ_ONLY, 0)?;
             }
-            Ok(())
+            self.covers.lay(workshop, &self.places)
         }
     }
 
-    unsafe fn devices(&self, devices: [c_int; DEVICES.len()], ruleset: c_int) -> Result<(), Stage> {
+    /// Returns the place where covers are made.
+    unsafe fn devices(&self, devices: [c_int; DEVICES.len()], ruleset: c_int) -> Result<c_int, Stage> {
         // SAFETY: as for `file_system`.
         unsafe {
             mount(c"tmpfs", c"/dev", libc::MS_NOSUID | libc::MS_NOEXEC, Some(c"mode=755,size=1m"))?;
             for (device, path) in devices.into_iter().zip(DEVICES).filter(|(device, _)| *device >= 0) {
-                make_file(path)?;
+                make_file(path, 0o644)?;
                 attach(device, libc::AT_FDCWD, path)?;
             }
             for (target, link) in LINKS {
                 make_link(target, link)?;
             }
-            make_dir(c"/dev/pts")?;
-            make_dir(c"/dev/shm")?;
+            if let Some(console) = &self.console {
+                make_file(CONSOLE, 0o644)?;
+                console.attach(CONSOLE)?;
+            }
+            make_dir(c"/dev/pts", 0o755)?;
+            make_dir(c"/dev/shm", 0o755)?;
+            let workshop = self.covers.make()?;
             let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
             mount(c"devpts", c"/dev/pts", flags, Some(c"newinstance,ptmxmode=0666,mode=620"))?;
             mount(c"tmpfs", c"/dev/shm", flags | libc::MS_NODEV, Some(c"mode=1777"))?;
-            self.lay_made(true)?;
+            self.lay_made(Below::SharedMemory)?;
             attributes(libc::AT_FDCWD, c"/dev", READ_ONLY, 0)?;
             if ruleset >= 0 {
                 allow(ruleset, c"/dev/pts", self.terminal)?;
+                if self.console.is_some() {
+                    allow(ruleset, CONSOLE, self.terminal)?;
+                }
                 allow(ruleset, c"/dev/shm", landlock::WRITABLE.bits())?;
+                if self.readable != 0 {
+                    allow(ruleset, c"/dev", self.readable)?;
+                    allow(ruleset, c"/proc", self.readable)?;
+                }
             }
-            Ok(())
+            Ok(workshop)
         }
     }
 
     /// The places below what has just been covered.
-    unsafe fn lay_made(&self, in_shared_memory: bool) -> Result<(), Stage> {
+    unsafe fn lay_made(&self, below: Below) -> Result<(), Stage> {
         for place in &self.places {
-            let Some(make) = place.make.as_ref().filter(|make| make.in_shared_memory == in_shared_memory)
-            else {
-                continue;
-            };
+            let Some(make) = place.make.as_ref().filter(|make| make.below == below) else { continue };
             // SAFETY: as for `file_system`.
             unsafe {
                 for parent in &make.parents {
-                    make_dir(parent)?;
+                    make_dir(parent, 0o755)?;
                 }
                 if place.is_dir {
-                    make_dir(&place.path)?
+                    make_dir(&place.path, 0o755)?
                 } else {
-                    make_file(&place.path)?
+                    make_file(&place.path, 0o644)?
                 }
                 place.lay()?;
             }
@@ -238,12 +273,62 @@ impl Namespaces {
     }
 }
 
+/// The writable roots, without those that are there with a wider one.
+fn writable(resolved: &Resolved<'_>) -> Result<Vec<Place>, SpawnError> {
+    let mut places: Vec<Place> = Vec::new();
+    for ((path, _), real) in resolved.roots.iter().zip(&resolved.real_roots) {
+        let unusable = |source| SpawnError::WritableRoot { path: path.clone(), source };
+        places.extend(Place::root(real).map_err(unusable)?);
+    }
+    places.sort_by(|a, b| a.path().cmp(b.path()));
+    places.dedup_by(|a, b| a.path == b.path);
+    let all: Vec<PathBuf> = places.iter().map(|place| place.path().to_owned()).collect();
+    let covered_between = |outer: &Path, place: &Path| {
+        let mut denied = resolved.denied.iter().map(|denied| &denied.real);
+        denied.any(|it| it.starts_with(outer) && place.starts_with(it) && place != it)
+    };
+    places.retain(|place| {
+        let place = place.path();
+        let with = |outer: &&PathBuf| {
+            place != *outer
+                && place.starts_with(outer)
+                && outer.parent().is_some()
+                && !covered_between(outer, place)
+        };
+        place.parent().is_some() && !all.iter().any(|outer| with(&outer))
+    });
+    Ok(places)
+}
+
+/// What is protected in the writable roots, as far as it is to be seen.
+fn guards(resolved: &Resolved<'_>) -> Result<protected::Guards, SpawnError> {
+    // A command has a shared memory of its own.
+    let own = |root: &&PathBuf| root.as_path() == Path::new(SHARED_MEMORY);
+    let roots: Vec<PathBuf> = resolved.real_roots.iter().filter(|root| !own(root)).cloned().collect();
+    let mut guards = protected::survey(resolved.rules, &roots)?;
+    let denied = |place: &Path| {
+        let over = |denied: &&Path| place != *denied && place.starts_with(denied);
+        let shown = |denied: &Path| {
+            resolved.real_roots.iter().any(|root| root.starts_with(denied) && place.starts_with(root))
+        };
+        let mut denied = resolved.denied.iter().map(|denied| denied.real.as_path()).filter(over);
+        denied.any(|denied| !shown(denied))
+    };
+    guards.retain(|place, _| !denied(place));
+    Ok(guards)
+}
+
 /// What of the covered places is to be seen all the same, though not to be written.
-fn kept(cwd: &Path, roots: &[Place]) -> Vec<Place> {
-    let seen = |path: &Path| roots.iter().any(|root| path.starts_with(root.path()));
-    let real = [Path::new(RESOLVER), cwd].into_iter().filter_map(|path| path.canonicalize().ok());
-    let places = real.filter(|path| !seen(path)).filter_map(|path| Place::new(&path, false).ok());
-    places.filter(|place| place.make.is_some()).collect()
+fn kept(cwd: &Path, listed: &[PathBuf], roots: &[Place]) -> Vec<Place> {
+    let paths = [Path::new(RESOLVER), cwd].into_iter().chain(listed.iter().map(PathBuf::as_path));
+    let mut real: Vec<_> = paths.filter_map(|path| path.canonicalize().ok()).collect();
+    real.sort();
+    let mut kept: Vec<Place> = Vec::new();
+    for path in real {
+        let seen = roots.iter().chain(&kept).any(|place| path.starts_with(place.path()));
+        kept.extend(Place::new(&path, false).ok().filter(|place| !seen && place.make.is_some()));
+    }
+    kept
 }
 
 fn kept_links() -> Vec<(CString, CString)> {

@@ -19,11 +19,13 @@ use crate::{
     command::{Command, Input, Output},
     error::{SpawnError, Stage},
     exec::out_of_the_way,
-    landlock,
+    landlock::{self, Reading},
     namespaces::Namespaces,
-    policy::{Network, Policy, Read},
-    probe::probe,
+    policy::{Network, Policy},
+    probe::{Enforcement, probe},
+    resolved::Resolved,
     seccomp::{self, Filter},
+    terminal::Pair,
 };
 
 /// Where programs are looked for if the command's environment says nothing.
@@ -39,7 +41,12 @@ pub(crate) struct Plan {
     pub(crate) cwd: CString,
     /// For descriptors 0, 1 and 2; `None` leaves what this process has there.
     pub(crate) stdio: [Option<OwnedFd>; 3],
+    /// Whether they are a terminal.
+    pub(crate) terminal: bool,
     pub(crate) confinement: Confinement,
+    /// For tests that take something away: what it was all made from.
+    #[cfg(test)]
+    pub(crate) origin: (Policy, PathBuf),
 }
 
 /// What the child takes away from itself; by default, nothing.
@@ -55,16 +62,26 @@ pub(crate) struct Confinement {
     pub(crate) filter: Option<&'static Filter>,
 }
 
-/// Our ends of the command's pipes.
+/// Our ends of what the command's standard streams are connected to.
 #[derive(Default)]
 pub(crate) struct Pipes {
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 /// Makes the plan, and the pipes that it speaks of.
 pub(crate) fn plan(policy: &Policy, command: Command) -> Result<(Plan, Pipes, Search), SpawnError> {
+    plan_for(policy, command, probe())
+}
+
+/// The same for a system that can enforce this much.
+pub(crate) fn plan_for(
+    policy: &Policy,
+    command: Command,
+    enforcement: &Enforcement,
+) -> Result<(Plan, Pipes, Search), SpawnError> {
     if !command.cwd.is_absolute() {
         return Err(SpawnError::Cwd { cwd: command.cwd, source: not_absolute() });
     }
@@ -72,11 +89,32 @@ pub(crate) fn plan(policy: &Policy, command: Command) -> Result<(Plan, Pipes, Se
     let env = environment(&command.env)?;
     let argv = arguments(&command)?;
     let cwd = passable("the working directory", command.cwd.clone().into_os_string())?;
-    let confinement = confine(policy, &command.cwd)?;
-    let (stdio, pipes) =
-        connect(&command).map_err(|source| SpawnError::Setup { stage: Stage::Pipes, source })?;
+    let mut confinement = confine(policy, &command.cwd, enforcement)?;
+    let failed = |stage| move |source| SpawnError::Setup { stage, source };
+    let (stdio, pipes) = match command.output {
+        Output::Terminal(size) => {
+            let pair = Pair::open(size).map_err(failed(Stage::Terminal))?;
+            if let Some(namespaces) = &mut confinement.namespaces {
+                namespaces.show_terminal(&pair).map_err(failed(Stage::Terminal))?;
+            }
+            pair.connect().map_err(failed(Stage::Terminal))?
+        }
+        _ => connect(&command).map_err(failed(Stage::Pipes))?,
+    };
+    let terminal = pipes.terminal.is_some();
     let candidates = search.candidates()?;
-    Ok((Plan { candidates, argv, env, cwd, stdio, confinement }, pipes, search))
+    let plan = Plan {
+        candidates,
+        argv,
+        env,
+        cwd,
+        stdio,
+        terminal,
+        confinement,
+        #[cfg(test)]
+        origin: (policy.clone(), command.cwd),
+    };
+    Ok((plan, pipes, search))
 }
 
 /// A relative path would mean a place that depends on where this process happens to be.
@@ -85,25 +123,24 @@ pub(crate) fn not_absolute() -> io::Error {
 }
 
 /// All of the policy, or an error.
-fn confine(policy: &Policy, cwd: &Path) -> Result<Confinement, SpawnError> {
+pub(crate) fn confine(
+    policy: &Policy,
+    cwd: &Path,
+    enforcement: &Enforcement,
+) -> Result<Confinement, SpawnError> {
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
-    let unbuilt = [
-        (rules.network == Network::Localhost, "network localhost"),
-        (rules.read != Read::Everything, "restricted reading"),
-        (!rules.deny_read.is_empty(), "deny_read"),
-        (!rules.devices.is_empty(), "devices"),
-        (!rules.protected.is_empty(), "protected paths"),
-    ];
+    let unbuilt =
+        [(rules.network == Network::Localhost, "network localhost"), (!rules.devices.is_empty(), "devices")];
     if let Some((_, what)) = unbuilt.into_iter().find(|(asked, _)| *asked) {
         let hint = "this version does not have it yet";
         return Err(SpawnError::Unenforceable { what: what.to_owned(), hint });
     }
-    let enforcement = probe();
     let abi = enforcement.require()?;
-    let roots = landlock::open_roots(policy)?;
-    let ruleset = out_of_the_way(landlock::ruleset(policy.network(), &roots, abi)?)
+    let resolved = Resolved::new(rules)?;
+    let reading = Reading::new(&resolved, enforcement.no_namespaces())?;
+    let ruleset = out_of_the_way(landlock::ruleset(&resolved, reading.as_ref(), abi)?)
         .map_err(|source| SpawnError::Setup { stage: Stage::Ruleset, source })?;
-    let namespaces = enforcement.means().map(|means| Namespaces::new(policy, &roots, cwd, means, abi));
+    let namespaces = enforcement.means().map(|means| Namespaces::new(&resolved, cwd, means, abi));
     Ok(Confinement {
         namespaces: namespaces.transpose()?,
         privileges: true,
@@ -168,7 +205,7 @@ fn connect(command: &Command) -> io::Result<([Option<OwnedFd>; 3], Pipes)> {
             let err = out_of_the_way(out.try_clone()?)?;
             (Some(out), Some(err))
         }
-        Output::Inherit => (None, None),
+        Output::Terminal(_) | Output::Inherit => (None, None),
     };
     Ok(([stdin, stdout, stderr], pipes))
 }

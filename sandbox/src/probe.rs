@@ -11,7 +11,8 @@ use crate::{
     landlock::{IOCTL_ABI, LEAST_ABI, SCOPE_ABI, TCP_ABI},
     level::Level,
     namespaces::{Means, Namespaces},
-    policy::Policy,
+    policy::Rules,
+    resolved::Resolved,
     seccomp, supervisor,
 };
 
@@ -61,6 +62,13 @@ impl Enforcement {
             (Ok(_), Err(_)) => Level::Reduced,
             (Ok(_), Ok(_)) => Level::Full,
         }
+    }
+
+    /// Why there are no namespaces, if so: a fragment for people.
+    pub(crate) fn no_namespaces(&self) -> Option<String> {
+        self.namespaces.err().map(|(stage, errno)| {
+            format!("this system refuses to {stage} ({})", io::Error::from_raw_os_error(errno))
+        })
     }
 
     /// How to make namespaces, if that is possible.
@@ -117,9 +125,8 @@ impl fmt::Display for Enforcement {
                 writeln!(f, "  {outside}: kept")?;
                 writeln!(f, "  processes outside are not seen: kept")?;
             }
-            Err((stage, errno)) => {
-                let why = io::Error::from_raw_os_error(errno);
-                writeln!(f, "namespaces: this system refuses to {stage} ({why})")?;
+            Err(_) => {
+                writeln!(f, "namespaces: {}", self.no_namespaces().unwrap_or_default())?;
                 writeln!(f, "  {outside}: open (landlock has no rule for them)")?;
                 writeln!(f, "  processes outside are not seen: open")?;
             }
@@ -166,8 +173,11 @@ fn ask_seccomp() -> Result<(), Missing> {
 /// Tries it, as root first, since a namespace for users shows files of other owners as nobody's.
 fn ask_namespaces() -> Result<Means, (Stage, i32)> {
     let mut refusal = (Stage::Namespaces, libc::ENOSYS);
+    // A directory and a file to be covered: with those, all kinds of mounts are made that a command's view has.
+    let rules = Rules { deny_read: vec!["/usr".into(), "/etc/passwd".into()], ..Rules::default() };
     for means in [Means::Direct, Means::ByUserNamespace] {
-        let tried = Namespaces::new(&Policy::read_only(), &[], Path::new("/"), means, LEAST_ABI);
+        let tried = Resolved::new(&rules)
+            .and_then(|resolved| Namespaces::new(&resolved, Path::new("/"), means, LEAST_ABI));
         match tried.map(|namespaces| supervisor::rehearse(&namespaces)) {
             Ok(Ok(())) => return Ok(means),
             Ok(Err((stage, source))) => refusal = (stage, source.raw_os_error().unwrap_or(libc::EIO)),
@@ -182,6 +192,14 @@ fn why_not() -> Missing {
         Some(libc::EOPNOTSUPP) => Missing::OffAtBoot,
         Some(libc::EPERM | libc::EACCES) => Missing::Refused,
         _ => Missing::NotBuilt,
+    }
+}
+
+#[cfg(test)]
+impl Enforcement {
+    /// The same system, were it to refuse namespaces.
+    pub(crate) fn reduced(&self) -> Self {
+        Self { namespaces: Err((Stage::Namespaces, libc::EPERM)), ..self.clone() }
     }
 }
 

@@ -17,6 +17,7 @@ const MOVE_MOUNT_TO_DESCRIPTOR: c_long = 0x40;
 /// Attributes of mounts.
 pub(super) const READ_ONLY: u64 = 1;
 pub(super) const NO_SUID_DEV: u64 = 2 | 4;
+pub(super) const NO_EXEC: u64 = 8;
 
 /// The kernel's `struct mount_attr`.
 #[repr(C)]
@@ -83,16 +84,16 @@ pub(super) unsafe fn attributes(dir: c_int, path: &CStr, set: u64, how: c_int) -
     }
 }
 
-pub(super) unsafe fn make_dir(path: &CStr) -> Result<(), Stage> {
+pub(super) unsafe fn make_dir(path: &CStr, mode: c_long) -> Result<(), Stage> {
     // SAFETY: see above.
     unsafe {
-        let made = call(libc::SYS_mkdirat, [libc::AT_FDCWD.into(), address(path.as_ptr()), 0o755, 0, 0]);
+        let made = call(libc::SYS_mkdirat, [libc::AT_FDCWD.into(), address(path.as_ptr()), mode, 0, 0]);
         if made < 0 && errno() == libc::EEXIST { Ok(()) } else { step(made, Stage::Mounts) }
     }
 }
 
-pub(super) unsafe fn make_file(path: &CStr) -> Result<(), Stage> {
-    let mode = c_long::from(libc::S_IFREG | 0o644);
+pub(super) unsafe fn make_file(path: &CStr, mode: c_long) -> Result<(), Stage> {
+    let mode = c_long::from(libc::S_IFREG) | mode;
     // SAFETY: see above.
     unsafe {
         let make = [libc::AT_FDCWD.into(), address(path.as_ptr()), mode, 0, 0];
@@ -106,24 +107,30 @@ pub(super) unsafe fn make_link(target: &CStr, link: &CStr) -> Result<(), Stage> 
     unsafe { step(call(libc::SYS_symlinkat, make), Stage::Mounts) }
 }
 
-/// Adds a rule to a Landlock ruleset for a directory that did not exist when the ruleset was made.
-pub(super) unsafe fn allow(ruleset: c_int, dir: &CStr, rights: u64) -> Result<(), Stage> {
+/// Closes what is not needed any more.
+pub(super) unsafe fn close(fd: c_int) {
+    // SAFETY: see above.
+    unsafe { call(libc::SYS_close, [fd.into(), 0, 0, 0, 0]) };
+}
+
+/// Adds a rule to a Landlock ruleset for what was not in this place when the ruleset was made.
+pub(super) unsafe fn allow(ruleset: c_int, path: &CStr, rights: u64) -> Result<(), Stage> {
     /// The kernel's `struct landlock_path_beneath_attr`.
     #[repr(C, packed)]
     struct Rule {
         rights: u64,
-        dir: c_int,
+        fd: c_int,
     }
     const PATH_BENEATH: c_long = 1;
-    let how = c_long::from(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC);
+    let how = c_long::from(libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC);
     // SAFETY: see above.
     unsafe {
-        let dir = call(libc::SYS_openat, [libc::AT_FDCWD.into(), address(dir.as_ptr()), how, 0, 0]);
-        step(dir, Stage::Mounts)?;
-        let rule = Rule { rights, dir: dir as c_int };
+        let fd = call(libc::SYS_openat, [libc::AT_FDCWD.into(), address(path.as_ptr()), how, 0, 0]);
+        step(fd, Stage::Mounts)?;
+        let rule = Rule { rights, fd: fd as c_int };
         let add = [ruleset.into(), PATH_BENEATH, address(&raw const rule), 0, 0];
         step(call(libc::SYS_landlock_add_rule, add), Stage::Ruleset)?;
-        call(libc::SYS_close, [dir, 0, 0, 0, 0]);
+        call(libc::SYS_close, [fd, 0, 0, 0, 0]);
         Ok(())
     }
 }

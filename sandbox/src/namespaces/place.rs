@@ -1,7 +1,7 @@
 //! A part of the file system that is to be seen in a command's view as it is here, at its old place.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::{CStr, CString, OsStr},
     fs, io,
     mem::MaybeUninit,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
@@ -20,6 +20,7 @@ use crate::{
     syscall::{address, call, set_errno, step},
 };
 
+// A flag that the C library does not name.
 const RESOLVE_NO_LINKS: u64 = 0x02 | 0x04;
 
 /// A part of the file system that is to be seen, as it is here, at its old place.
@@ -39,9 +40,17 @@ pub(super) struct Place {
 
 #[derive(Debug)]
 pub(super) struct Make {
-    /// Whether below `/dev/shm`, not below `/run`.
-    pub(super) in_shared_memory: bool,
+    pub(super) below: Below,
     pub(super) parents: Vec<CString>,
+}
+
+/// What covers the old place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Below {
+    Run,
+    SharedMemory,
+    /// A path that must not be read, whose cover has the place ready.
+    Denied,
 }
 
 impl Place {
@@ -59,17 +68,14 @@ impl Place {
 
     pub(super) fn new(path: &Path, writable: bool) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
-        let make = [(RUN, false), (SHARED_MEMORY, true)].into_iter().find_map(|(cover, in_shared_memory)| {
-            let below = path.parent()?.strip_prefix(cover).ok()?;
-            let parents = below.ancestors().filter(|it| !it.as_os_str().is_empty());
+        let covers = [(RUN, Below::Run), (SHARED_MEMORY, Below::SharedMemory)];
+        let make = covers.into_iter().find_map(|(cover, covered)| {
+            let inner = path.parent()?.strip_prefix(cover).ok()?;
+            let parents = inner.ancestors().filter(|it| !it.as_os_str().is_empty());
             let mut parents: Vec<_> = parents.map(|it| c_string(&Path::new(cover).join(it))).collect();
             parents.reverse();
-            Some(
-                parents
-                    .into_iter()
-                    .collect::<io::Result<_>>()
-                    .map(|parents| Make { in_shared_memory, parents }),
-            )
+            let parents: io::Result<_> = parents.into_iter().collect();
+            Some(parents.map(|parents| Make { below: covered, parents }))
         });
         Ok(Self {
             path: c_string(path)?,
@@ -88,41 +94,19 @@ impl Place {
 
     /// Finds the place again, and takes a copy of it before it changes.
     pub(super) unsafe fn take(&self) -> Result<(), Stage> {
-        /// The kernel's `struct open_how`.
-        #[repr(C)]
-        struct How {
-            flags: u64,
-            mode: u64,
-            resolve: u64,
-        }
-        let how = How {
-            flags: (libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64,
-            mode: 0,
-            resolve: RESOLVE_NO_LINKS,
-        };
-        // SAFETY: path, structures and their sizes are what the calls expect.
+        // SAFETY: as for `find`.
         unsafe {
-            let open = [
-                libc::AT_FDCWD.into(),
-                address(self.path.as_ptr()),
-                address(&raw const how),
-                size_of::<How>() as c_long,
-                0,
-            ];
-            let found = call(libc::SYS_openat2, open);
-            step(found, Stage::Mounts)?;
-            let mut stat = MaybeUninit::<libc::stat>::zeroed();
-            step(call(libc::SYS_fstat, [found, address(stat.as_mut_ptr()), 0, 0, 0]), Stage::Mounts)?;
-            let stat = stat.assume_init();
-            if (stat.st_dev, stat.st_ino) != self.identity {
-                set_errno(libc::ESTALE);
-                return Err(Stage::Mounts);
-            }
-            let found = found as c_int;
+            let found = find(&self.path, Some(self.identity))?;
             self.found.store(found, Ordering::Relaxed);
             self.copy.store(copy(found, c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)?, Ordering::Relaxed);
             Ok(())
         }
+    }
+
+    /// Puts the copy in another place, as it is: a device stays one.
+    pub(super) unsafe fn attach(&self, path: &CStr) -> Result<(), Stage> {
+        // SAFETY: it was opened by `take`.
+        unsafe { attach(self.copy.load(Ordering::Relaxed), libc::AT_FDCWD, path) }
     }
 
     /// Lays the copy over the place.
@@ -137,5 +121,37 @@ impl Place {
                 None => attach(copy, found, c""),
             }
         }
+    }
+}
+
+/// Opens what lies at a path that has no links, be it a link itself, if it is what it was when it was looked
+/// at; of that, without an identity, nothing is known.
+///
+/// # Safety
+/// Only in the forked process that makes a command's view.
+pub(super) unsafe fn find(path: &CStr, identity: Option<(u64, u64)>) -> Result<c_int, Stage> {
+    /// The kernel's `struct open_how`.
+    #[repr(C)]
+    struct How {
+        flags: u64,
+        mode: u64,
+        resolve: u64,
+    }
+    let flags = (libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64;
+    let how = How { flags, mode: 0, resolve: RESOLVE_NO_LINKS };
+    let [path, how, size] = [address(path.as_ptr()), address(&raw const how), size_of::<How>() as c_long];
+    // SAFETY: path, structures and their sizes are what the calls expect.
+    unsafe {
+        let found = call(libc::SYS_openat2, [libc::AT_FDCWD.into(), path, how, size, 0]);
+        step(found, Stage::Mounts)?;
+        let Some(identity) = identity else { return Ok(found as c_int) };
+        let mut stat = MaybeUninit::<libc::stat>::zeroed();
+        step(call(libc::SYS_fstat, [found, address(stat.as_mut_ptr()), 0, 0, 0]), Stage::Mounts)?;
+        let stat = stat.assume_init();
+        if (stat.st_dev, stat.st_ino) != identity {
+            set_errno(libc::ESTALE);
+            return Err(Stage::Mounts);
+        }
+        Ok(found as c_int)
     }
 }

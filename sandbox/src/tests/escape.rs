@@ -27,6 +27,7 @@ use crate::{
     exec::out_of_the_way,
     landlock::{self, IOCTL_ABI, LEAST_ABI, SCOPE_ABI},
     plan::Plan,
+    resolved::Resolved,
 };
 
 type Table = &'static str;
@@ -133,7 +134,8 @@ async fn on_older_kernels_no_more_gets_out_than_is_said() {
     for abi in [LEAST_ABI, IOCTL_ABI, SCOPE_ABI].into_iter().filter(|abi| *abi <= this) {
         let as_old = |plan: &mut Plan| {
             reduced(plan);
-            let ruleset = landlock::ruleset(Network::Off, &[], abi).unwrap();
+            let resolved = Resolved::new(plan.origin.0.rules().unwrap()).unwrap();
+            let ruleset = landlock::ruleset(&resolved, None, abi).unwrap();
             plan.confinement.ruleset = Some(out_of_the_way(ruleset).unwrap());
         };
         let out = escapes(|_| Policy::read_only(), &tables, as_old).await;

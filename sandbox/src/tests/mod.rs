@@ -6,6 +6,9 @@ mod compatibility;
 mod escape;
 mod files;
 mod lifecycle;
+mod protected;
+mod reading;
+mod terminal;
 
 use std::{
     ffi::OsString,
@@ -17,6 +20,7 @@ use tokio::io::AsyncReadExt;
 use crate::{
     Child, Command, Exit, Input, Network, Output, Policy, SpawnError,
     plan::{self, Plan},
+    probe,
     spawn::{self, spawn},
 };
 
@@ -73,14 +77,23 @@ fn nothing(_: &mut Plan) {}
 
 /// The level of a system that refuses namespaces.
 fn reduced(plan: &mut Plan) {
-    plan.confinement.namespaces = None;
+    let (policy, cwd) = &plan.origin;
+    plan.confinement = plan::confine(policy, cwd, &probe().reduced()).expect("it can be kept at that level");
+}
+
+/// The message with which a command is refused on a system that refuses namespaces.
+fn reduced_refusal(policy: &Policy) -> String {
+    match plan::confine(policy, Path::new("/"), &probe().reduced()) {
+        Ok(_) => panic!("not refused"),
+        Err(refusal) => refusal.to_string(),
+    }
 }
 
 /// What is tested here is meant to be the full level, unless the machine is known to have only another.
 #[test]
 fn the_level_is_the_expected_one() {
     let expected = std::env::var("EXPECTED_SANDBOX_LEVEL").unwrap_or("full".to_owned());
-    assert_eq!(crate::probe().level().to_string(), expected, "{}", crate::probe());
+    assert_eq!(probe().level().to_string(), expected, "{}", probe());
 }
 
 /// Starts a command under a plan from which something was taken away: so each layer is seen to count.

@@ -1,0 +1,42 @@
+//! The places that a policy's rules speak of, as they are on this system when a command starts.
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs, io,
+    os::fd::{AsRawFd, OwnedFd},
+    path::PathBuf,
+};
+
+use crate::{
+    denied::{self, Denied},
+    error::SpawnError,
+    landlock,
+    policy::Rules,
+};
+
+/// A policy's rules, with the places found that they name.
+pub(crate) struct Resolved<'a> {
+    pub(crate) rules: &'a Rules,
+    /// The writable roots, opened.
+    pub(crate) roots: Vec<(PathBuf, OwnedFd)>,
+    /// The names that they go by now, without links.
+    pub(crate) real_roots: Vec<PathBuf>,
+    /// What must not be read.
+    pub(crate) denied: Vec<Denied>,
+}
+
+impl<'a> Resolved<'a> {
+    pub(crate) fn new(rules: &'a Rules) -> Result<Self, SpawnError> {
+        let roots = landlock::open_roots(&rules.writable_roots)?;
+        let real = |(path, root): &(PathBuf, OwnedFd)| {
+            real(root).map_err(|source| SpawnError::WritableRoot { path: path.clone(), source })
+        };
+        let real_roots = roots.iter().map(real).collect::<Result<Vec<_>, _>>()?;
+        let denied = denied::resolve(&rules.deny_read, &real_roots)?;
+        Ok(Self { rules, roots, real_roots, denied })
+    }
+}
+
+fn real(fd: &OwnedFd) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
