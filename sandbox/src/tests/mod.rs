@@ -98,7 +98,11 @@ fn the_level_is_the_expected_one() {
 }
 
 /// Starts a command under a plan from which something was taken away: so each layer is seen to count.
-async fn spawn_weakened(policy: &Policy, command: Command, weaken: Weaken) -> Result<Child, SpawnError> {
+async fn spawn_weakened(
+    policy: &Policy,
+    command: Command,
+    weaken: impl FnOnce(&mut Plan),
+) -> Result<Child, SpawnError> {
     let (mut plan, pipes, search) = plan::plan(policy, command)?;
     weaken(&mut plan);
     spawn::run(plan, pipes, search).await
