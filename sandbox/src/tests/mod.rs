@@ -1,6 +1,7 @@
 //! The dialect of this crate's tests: a command line in, how it ended and what it printed out.
 #![cfg(target_os = "linux")]
 
+mod appeared;
 mod commands;
 mod compatibility;
 mod escape;
@@ -88,5 +89,5 @@ fn the_level_is_the_expected_one() {
 async fn spawn_weakened(policy: &Policy, command: Command, weaken: Weaken) -> Result<Child, SpawnError> {
     let (mut plan, pipes, search) = plan::plan(policy, command)?;
     weaken(&mut plan);
-    spawn::run(plan, pipes, search).await
+    spawn::run(policy, plan, pipes, search).await
 }
