@@ -124,3 +124,39 @@ fn short(path: &str, home: Option<&Path>) -> String {
         None => path.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::summary;
+    use mcp_server::api::SandboxLimits;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    fn summed(limits: Value) -> String {
+        let limits: SandboxLimits = serde_json::from_value(limits).unwrap();
+        summary(&limits, Some(Path::new("/home/me")))
+    }
+
+    #[test]
+    fn a_header_names_the_network_what_is_denied_and_a_level_that_is_not_full() {
+        let mut limits = json!({
+            "type": "workspace-write", "level": "full", "require": "reduced", "network": "off",
+            "writable_roots": ["/home/me/ws", "/tmp"], "deny_read": ["/home/me/.ssh"],
+        });
+        let held = "workspace-write; writable: ~/ws, /tmp; not readable: ~/.ssh; network off";
+        assert_eq!(summed(limits.clone()), held);
+        limits["level"] = "reduced".into();
+        assert_eq!(
+            summed(limits.clone()),
+            format!("{held}; enforced at the reduced level (codex sandbox check)")
+        );
+        limits["level"] = "none".into();
+        assert!(summed(limits.clone()).ends_with("cannot enforce: commands are refused"));
+        limits["require"] = "none".into();
+        assert!(summed(limits).ends_with("; not enforced on this system"));
+        assert_eq!(
+            summed(json!({"type": "danger-full-access", "network": "on"})),
+            "danger-full-access: no sandbox"
+        );
+    }
+}
