@@ -30,6 +30,8 @@ impl Secrets {
         for server in values.tables("mcp_servers")? {
             found.extend(values.text_map(&["mcp_servers", &server, "env"])?.into_values());
         }
+        let set = values.text_map(&["shell_environment_policy", "set"])?;
+        found.extend(set.into_iter().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value));
         let mut secrets = Self { names, values: Vec::new() };
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
@@ -39,7 +41,7 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// Whether a variable is kept from commands.
+    /// Whether a variable is kept from commands unless the person says otherwise.
     pub(crate) fn hides(&self, name: &str) -> bool {
         self.names.contains(name) || names_a_secret(name)
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::ErrorCode;
+use crate::limits::SandboxLimits;
 
 /// One thing that happened in a turn.
 ///
@@ -20,6 +21,9 @@ pub enum Event {
         prompt: String,
         /// The model that will answer.
         model: String,
+        /// What commands may do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sandbox: Option<SandboxLimits>,
     },
     /// A prompt joined the turn that is already running.
     Steered {

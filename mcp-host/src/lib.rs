@@ -10,6 +10,7 @@ mod approval;
 mod error;
 mod event;
 mod host;
+mod limits;
 mod servers;
 mod settings;
 mod thread;
@@ -19,6 +20,7 @@ pub use approval::{ApprovalPolicy, ToolApproval, Verdict};
 pub use error::{CallError, ErrorCode, HostError, SettingsError};
 pub use event::{Event, Record, TurnOutcome};
 pub use host::{Host, HostParts, Places};
+pub use limits::SandboxLimits;
 pub use servers::{
     CallRequest, Catalog, Entry, InProcess, Link, ProgressSink, ServerSpec, ServerState, ServerStatus,
     ToolContext, Toolset, link,

@@ -43,6 +43,24 @@ async fn a_turn_runs_its_calls_and_the_record_replays_it() {
 }
 
 #[tokio::test]
+async fn what_commands_may_do_is_told_to_the_model_the_record_and_the_watcher() {
+    let house = House::new([Reply::text("done")]).await;
+    let thread = house.host.open(&Overrides::default()).unwrap();
+    let mut turn = thread.submit("begin".to_owned()).await.unwrap();
+    outcome(&mut turn).await;
+    let told = house.input(0)[0].to_string();
+    assert!(told.contains("may read everything and write nothing. The network is off."), "{told}");
+    let Event::TurnStarted { sandbox: Some(limits), .. } = &turn.events.recv().await.unwrap().event else {
+        panic!("the first event tells it")
+    };
+    assert_eq!((limits.mode.as_str(), limits.network.as_str()), ("read-only", "off"));
+    let record = std::fs::read_to_string(thread.record().unwrap()).unwrap();
+    let context = record.lines().find(|line| line.contains("\"turn_context\"")).unwrap();
+    let context: Value = serde_json::from_str(context).unwrap();
+    assert_eq!(context["payload"]["sandbox_policy"], json!(limits));
+}
+
+#[tokio::test]
 async fn events_are_numbered_without_a_gap_and_every_call_has_a_start_and_an_end() {
     let house = House::new([Reply::calls([("echo", json!({"text": "x"}))]), Reply::text("done")]).await;
     let thread = house.host.open(&Overrides::default()).unwrap();

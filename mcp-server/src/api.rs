@@ -1,7 +1,7 @@
 //! All that a client of the server may name: the events it can follow, and the keys under which the server says
 //! more than MCP has fields for.
 
-pub use mcp_host::{ErrorCode, Event, Record, TurnOutcome};
+pub use mcp_host::{ErrorCode, Event, Record, SandboxLimits, TurnOutcome};
 
 /// The notification that carries a [`Record`], sent between the request and the response of the call it belongs
 /// to. Its parameters are the record's fields, with `_meta.requestId`.

@@ -17,6 +17,7 @@ use crate::{
     command::{Exit, Signal},
     error::Stage,
     process::{Owner, Process},
+    terminal::Terminal,
 };
 
 /// A running command. It leads its own session and process group.
@@ -29,11 +30,13 @@ use crate::{
 pub struct Child {
     /// Its standard input, if [`Input::Pipe`](crate::Input::Pipe).
     pub stdin: Option<pipe::Sender>,
-    /// Its standard output, unless [`Output::Inherit`](crate::Output::Inherit); merged with its standard
-    /// error if [`Output::Merged`](crate::Output::Merged).
+    /// Its standard output, if that is a pipe; merged with its standard error if
+    /// [`Output::Merged`](crate::Output::Merged).
     pub stdout: Option<pipe::Receiver>,
     /// Its standard error, if [`Output::Separate`](crate::Output::Separate).
     pub stderr: Option<pipe::Receiver>,
+    /// Its terminal, if [`Output::Terminal`](crate::Output::Terminal).
+    pub terminal: Option<Terminal>,
     // Before the owner: the runtime lets go of the pipe before the process does.
     status: AsyncFd<Arc<Process>>,
     owner: Owner,
@@ -45,7 +48,7 @@ impl Child {
         let process = Arc::clone(owner.process());
         // SAFETY: a process owns its pipe, never replaces it, and lives as long as this reference to it.
         let status = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?;
-        Ok(Self { stdin: None, stdout: None, stderr: None, status, owner })
+        Ok(Self { stdin: None, stdout: None, stderr: None, terminal: None, status, owner })
     }
 
     /// Waits until it is known whether it runs; if not, with the step that failed.

@@ -55,8 +55,27 @@ pub enum Output {
     Separate,
     /// Both on the pipe [`Child::stdout`](crate::Child::stdout), in the order in which they were written.
     Merged,
+    /// A terminal of the command's own, which is its standard input too ([`Command::input`] does not count) and
+    /// the one that `/dev/tty` means: [`Child::terminal`](crate::Child::terminal) is its other end.
+    Terminal(Size),
     /// The standard output and standard error of this process.
     Inherit,
+}
+
+/// How much a terminal shows, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
+}
+
+impl Default for Size {
+    /// What programs take for granted where nothing is said: 24 lines of 80.
+    fn default() -> Self {
+        Self { rows: 24, columns: 80 }
+    }
 }
 
 /// A signal for a command's process group.

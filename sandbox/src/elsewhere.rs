@@ -17,7 +17,7 @@ use std::{
 use tokio::net::unix::pipe;
 
 use crate::{
-    command::{Command, Exit, Signal},
+    command::{Command, Exit, Signal, Size},
     error::{AccessError, SpawnError},
     level::Level,
     policy::Policy,
@@ -80,6 +80,8 @@ pub struct Child {
     pub stdout: Option<pipe::Receiver>,
     /// Its standard error.
     pub stderr: Option<pipe::Receiver>,
+    /// Its terminal.
+    pub terminal: Option<Terminal>,
     never: Infallible,
 }
 
@@ -104,6 +106,54 @@ impl Child {
 
     /// Ends its group.
     pub fn terminate(&mut self, _: Duration) {
+        match self.never {}
+    }
+}
+
+/// A command's terminal; there are none on this system.
+#[derive(Debug)]
+pub struct Terminal {
+    never: Infallible,
+}
+
+impl Terminal {
+    /// Reads what the command has printed.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+        match self.never {}
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// None.
+    pub fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+        match self.never {}
+    }
+
+    /// Types some of these bytes.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn write(&self, _: &[u8]) -> io::Result<usize> {
+        match self.never {}
+    }
+
+    /// Types all of these bytes.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn write_all(&self, _: &[u8]) -> io::Result<()> {
+        match self.never {}
+    }
+
+    /// Tells the command that the terminal shows another amount now.
+    ///
+    /// # Errors
+    /// None.
+    pub fn resize(&self, _: Size) -> io::Result<()> {
         match self.never {}
     }
 }

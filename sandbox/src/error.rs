@@ -182,6 +182,8 @@ pub enum Stage {
     Loopback,
     /// Making the command's view of the file system.
     Mounts,
+    /// Protecting what in the writable roots is not to be written.
+    Protection,
     /// Having the async runtime watch the child.
     Watch,
     /// Leaving the terminal session of this process.
@@ -192,6 +194,8 @@ pub enum Stage {
     Signals,
     /// Putting standard input, output and error in their places.
     Stdio,
+    /// Making a terminal, and having it control the command's session.
+    Terminal,
     /// Marking all other descriptors to be closed.
     Descriptors,
     /// Entering the working directory.
@@ -214,7 +218,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every one, to find it again by its number.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Spawner,
         Self::Pipes,
         Self::Ruleset,
@@ -224,11 +228,13 @@ impl Stage {
         Self::Identity,
         Self::Loopback,
         Self::Mounts,
+        Self::Protection,
         Self::Watch,
         Self::Session,
         Self::ParentDeath,
         Self::Signals,
         Self::Stdio,
+        Self::Terminal,
         Self::Descriptors,
         Self::Cwd,
         Self::Limits,
@@ -253,11 +259,13 @@ impl fmt::Display for Stage {
             Self::Identity => "map the user into a new namespace",
             Self::Loopback => "switch on the command's own loopback",
             Self::Mounts => "make the command's view of the file system",
+            Self::Protection => "protect .git, .codex, .agents and the like in the writable roots",
             Self::Watch => "watch the command",
             Self::Session => "start a new session",
             Self::ParentDeath => "tie the command to this process",
             Self::Signals => "reset the command's signals",
             Self::Stdio => "connect the command's standard streams",
+            Self::Terminal => "give the command a terminal",
             Self::Descriptors => "close the command's other descriptors",
             Self::Cwd => "enter the working directory",
             Self::Limits => "forbid core dumps",

@@ -57,6 +57,8 @@ pub(crate) struct Image {
     ruleset: RawFd,
     filter: Option<libc::sock_fprog>,
     privileges: bool,
+    /// Whether its standard input is to be the terminal of its session.
+    terminal: bool,
     /// Reserved, not filled: only what is used of it costs memory.
     stack: Vec<u8>,
 }
@@ -82,6 +84,7 @@ impl Image {
             ruleset: raw(ruleset),
             filter: filter.map(Filter::program),
             privileges: *privileges,
+            terminal: plan.terminal,
             stack: Vec::with_capacity(STACK),
         }
     }
@@ -124,13 +127,17 @@ impl Image {
             step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
             die_with(supervisor)?;
             self.place_descriptors()?;
+            if self.terminal {
+                let take = [0, libc::TIOCSCTTY as c_long, 0, 0, 0];
+                step(call(libc::SYS_ioctl, take), Stage::Terminal)?;
+            }
             step(call(libc::SYS_chdir, [address(self.cwd), 0, 0, 0, 0]), Stage::Cwd)?;
             let none = [0u64; 2];
             let core = [0, libc::RLIMIT_CORE as c_long, address(none.as_ptr()), 0, 0];
             step(call(libc::SYS_prlimit64, core), Stage::Limits)?;
             new_session_keyring()?;
             if self.privileges {
-                drop_privileges()?;
+                drop_privileges(0)?;
             }
             if self.ruleset >= 0 {
                 step(call(libc::SYS_landlock_restrict_self, [RULESET_FD, 0, 0, 0, 0]), Stage::Landlock)?;
@@ -236,8 +243,9 @@ unsafe fn new_session_keyring() -> Result<(), Stage> {
     }
 }
 
-/// No new privileges, none of the ones there are, and for root none that an `execve` would give back.
-pub(crate) unsafe fn drop_privileges() -> Result<(), Stage> {
+/// No new privileges, of the ones there are at most those `kept` (a set of capabilities), and for root none
+/// that an `execve` would give back.
+pub(crate) unsafe fn drop_privileges(kept: u32) -> Result<(), Stage> {
     /// `_LINUX_CAPABILITY_VERSION_3`, for the calling thread.
     const HEADER: [u32; 2] = [0x2008_0522, 0];
     // SAFETY: plain numbers, and structures of the size that version 3 has.
@@ -251,8 +259,16 @@ pub(crate) unsafe fn drop_privileges() -> Result<(), Stage> {
         }
         let ambient = [libc::PR_CAP_AMBIENT.into(), libc::PR_CAP_AMBIENT_CLEAR_ALL.into(), 0, 0, 0];
         step(call(libc::SYS_prctl, ambient), Stage::Capabilities)?;
-        let none = [0u32; 6];
-        let set = [address(HEADER.as_ptr()), address(none.as_ptr()), 0, 0, 0];
+        let mut sets = [0u32; 6];
+        if kept != 0 {
+            step(
+                call(libc::SYS_capget, [address(HEADER.as_ptr()), address(sets.as_mut_ptr()), 0, 0, 0]),
+                Stage::Capabilities,
+            )?;
+        }
+        let [_, permitted, ..] = sets;
+        let sets = [permitted & kept, permitted & kept, 0, 0, 0, 0];
+        let set = [address(HEADER.as_ptr()), address(sets.as_ptr()), 0, 0, 0];
         step(call(libc::SYS_capset, set), Stage::Capabilities)
     }
 }

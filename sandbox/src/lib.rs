@@ -32,6 +32,7 @@ mod plan;
 mod policy;
 mod probe;
 mod process;
+mod protected;
 mod resolved;
 mod seccomp;
 mod spawn;
@@ -39,20 +40,22 @@ mod spawner;
 mod status;
 mod supervisor;
 mod syscall;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
 #[cfg(not(target_os = "linux"))]
-pub use crate::elsewhere::{Child, Dir, Enforcement, probe, spawn};
+pub use crate::elsewhere::{Child, Dir, Enforcement, Terminal, probe, spawn};
 #[cfg(target_os = "linux")]
 pub use crate::{
     child::Child,
     files::Dir,
     probe::{Enforcement, probe},
     spawn::spawn,
+    terminal::Terminal,
 };
 pub use crate::{
-    command::{Command, Exit, Input, Output, Signal},
+    command::{Command, Exit, Input, Output, Signal, Size},
     error::{AccessError, SpawnError, Stage},
     level::Level,
     policy::{Device, Network, Policy, Read, Require, Rules},

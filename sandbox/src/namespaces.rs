@@ -25,25 +25,33 @@ mod cover;
 mod device;
 mod loopback;
 mod mount;
+mod pins;
 mod place;
+mod stand_ins;
 
+pub(crate) use self::stand_ins::StandIns;
 use self::{
     cover::Covers,
     device::{Device, HARMLESS},
     mount::{NO_SUID_DEV, READ_ONLY, allow, attributes, make_dir, make_file, make_link, mount, write},
+    pins::Pins,
     place::{Below, Place},
 };
 use crate::{
     error::{SpawnError, Stage},
     landlock,
     policy::{Network, Read},
+    protected,
     resolved::Resolved,
+    terminal::Pair,
 };
 
 /// Where the sockets of the machine's services lie.
 const RUN: &str = "/run";
 /// What other processes can share without a name that a policy knows.
 const SHARED_MEMORY: &str = "/dev/shm";
+/// The name of the terminal that a command is given.
+const CONSOLE: &CStr = c"/dev/console";
 /// Names in `/dev` for what lies elsewhere.
 const LINKS: [(&CStr, &CStr); 5] = [
     (c"pts/ptmx", c"/dev/ptmx"),
@@ -69,6 +77,8 @@ pub(crate) struct Namespaces {
     all_writable: bool,
     places: Vec<Place>,
     devices: Vec<Device>,
+    /// What is not to be written in the places that are writable.
+    pins: Pins,
     /// Whether there is a `/run` to be covered, and the links to be made in it.
     run: Option<Vec<(CString, CString)>>,
     covers: Covers,
@@ -76,6 +86,8 @@ pub(crate) struct Namespaces {
     terminal: u64,
     /// What Landlock is to allow for all that is new, if reading is limited.
     readable: u64,
+    /// The terminal that it is given, which was made in our `/dev/pts`, not in its own.
+    console: Option<Place>,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -115,6 +127,7 @@ impl Namespaces {
         let mut places = writable(resolved)?;
         let all_writable = resolved.real_roots.iter().any(|root| root.parent().is_none());
         let run_is_writable = places.iter().any(|place| place.path() == Path::new(RUN));
+        let pins = Pins::new(&guards(resolved)?)?;
         let listed = match &resolved.rules.read {
             Read::Everything => &[],
             Read::Only(listed) => listed.as_slice(),
@@ -131,7 +144,26 @@ impl Namespaces {
         let limited = resolved.rules.read != Read::Everything;
         let readable = if limited { landlock::READABLE.bits() } else { 0 };
         let loopback = network == Network::Localhost;
-        Ok(Self { flags, identity, loopback, all_writable, places, devices, run, covers, terminal, readable })
+        Ok(Self {
+            flags,
+            identity,
+            loopback,
+            all_writable,
+            places,
+            devices,
+            pins,
+            run,
+            covers,
+            terminal,
+            readable,
+            console: None,
+        })
+    }
+
+    /// Gives the command's terminal a name that it can find: [`CONSOLE`].
+    pub(crate) fn show_terminal(&mut self, pair: &Pair) -> io::Result<()> {
+        self.console = pair.name()?.map(|name| Place::new(&name, true)).transpose()?;
+        Ok(())
     }
 
     /// The flags for `clone`.
@@ -139,12 +171,13 @@ impl Namespaces {
         self.flags
     }
 
-    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable.
+    /// Makes the view, and lets the Landlock ruleset (-1: none) know what of it is new and writable. What was
+    /// made outside for that is noted in `stand_ins`, also if it fails.
     ///
     /// # Safety
     /// Only in a forked process that has one thread and was born into namespaces with these
     /// [flags](Self::flags).
-    pub(crate) unsafe fn enter(&self, ruleset: c_int) -> Result<(), Stage> {
+    pub(crate) unsafe fn enter(&self, ruleset: c_int, stand_ins: &mut StandIns) -> Result<(), Stage> {
         // SAFETY: as the caller promises.
         unsafe {
             for (file, text) in &self.identity {
@@ -153,7 +186,9 @@ impl Namespaces {
             if self.loopback {
                 loopback::switch_on()?;
             }
-            self.file_system(ruleset)
+            self.file_system(ruleset)?;
+            // Last, over whatever the view has become.
+            self.pins.lay(stand_ins)
         }
     }
 
@@ -164,7 +199,7 @@ impl Namespaces {
             for device in &self.devices {
                 device.take();
             }
-            for place in &self.places {
+            for place in self.places.iter().chain(&self.console) {
                 place.take()?;
             }
             let read_only = if self.all_writable { 0 } else { READ_ONLY };
@@ -198,6 +233,10 @@ impl Namespaces {
             for (target, link) in LINKS {
                 make_link(target, link)?;
             }
+            if let Some(console) = &self.console {
+                make_file(CONSOLE, 0o644)?;
+                console.attach(CONSOLE)?;
+            }
             make_dir(c"/dev/pts", 0o755)?;
             make_dir(c"/dev/shm", 0o755)?;
             let workshop = self.covers.make()?;
@@ -208,6 +247,9 @@ impl Namespaces {
             attributes(libc::AT_FDCWD, c"/dev", READ_ONLY, 0)?;
             if ruleset >= 0 {
                 allow(ruleset, c"/dev/pts", self.terminal)?;
+                if self.console.is_some() {
+                    allow(ruleset, CONSOLE, self.terminal)?;
+                }
                 allow(ruleset, c"/dev/shm", landlock::WRITABLE.bits())?;
                 if self.readable != 0 {
                     allow(ruleset, c"/dev", self.readable)?;
@@ -264,6 +306,24 @@ fn writable(resolved: &Resolved<'_>) -> Result<Vec<Place>, SpawnError> {
         place.parent().is_some() && !all.iter().any(|outer| with(&outer))
     });
     Ok(places)
+}
+
+/// What is protected in the writable roots, as far as it is to be seen.
+fn guards(resolved: &Resolved<'_>) -> Result<protected::Guards, SpawnError> {
+    // A command has a shared memory of its own.
+    let own = |root: &&PathBuf| root.as_path() == Path::new(SHARED_MEMORY);
+    let roots: Vec<PathBuf> = resolved.real_roots.iter().filter(|root| !own(root)).cloned().collect();
+    let mut guards = protected::survey(resolved.rules, &roots)?;
+    let denied = |place: &Path| {
+        let over = |denied: &&Path| place != *denied && place.starts_with(denied);
+        let shown = |denied: &Path| {
+            resolved.real_roots.iter().any(|root| root.starts_with(denied) && place.starts_with(root))
+        };
+        let mut denied = resolved.denied.iter().map(|denied| denied.real.as_path()).filter(over);
+        denied.any(|denied| !shown(denied))
+    };
+    guards.retain(|place, _| !denied(place));
+    Ok(guards)
 }
 
 /// What of the covered places is to be seen all the same, though not to be written.

@@ -25,6 +25,7 @@ use crate::{
     probe::{Enforcement, probe},
     resolved::Resolved,
     seccomp::{self, Filter},
+    terminal::Pair,
 };
 
 /// Where programs are looked for if the command's environment says nothing.
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) cwd: CString,
     /// For descriptors 0, 1 and 2; `None` leaves what this process has there.
     pub(crate) stdio: [Option<OwnedFd>; 3],
+    /// Whether they are a terminal.
+    pub(crate) terminal: bool,
     pub(crate) confinement: Confinement,
     /// For tests that take something away: what it was all made from.
     #[cfg(test)]
@@ -59,12 +62,13 @@ pub(crate) struct Confinement {
     pub(crate) filter: Option<&'static Filter>,
 }
 
-/// Our ends of the command's pipes.
+/// Our ends of what the command's standard streams are connected to.
 #[derive(Default)]
 pub(crate) struct Pipes {
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 /// Makes the plan, and the pipes that it speaks of.
@@ -85,9 +89,19 @@ pub(crate) fn plan_for(
     let env = environment(&command.env)?;
     let argv = arguments(&command)?;
     let cwd = passable("the working directory", command.cwd.clone().into_os_string())?;
-    let confinement = confine(policy, &command.cwd, enforcement)?;
-    let (stdio, pipes) =
-        connect(&command).map_err(|source| SpawnError::Setup { stage: Stage::Pipes, source })?;
+    let mut confinement = confine(policy, &command.cwd, enforcement)?;
+    let failed = |stage| move |source| SpawnError::Setup { stage, source };
+    let (stdio, pipes) = match command.output {
+        Output::Terminal(size) => {
+            let pair = Pair::open(size).map_err(failed(Stage::Terminal))?;
+            if let Some(namespaces) = &mut confinement.namespaces {
+                namespaces.show_terminal(&pair).map_err(failed(Stage::Terminal))?;
+            }
+            pair.connect().map_err(failed(Stage::Terminal))?
+        }
+        _ => connect(&command).map_err(failed(Stage::Pipes))?,
+    };
+    let terminal = pipes.terminal.is_some();
     let candidates = search.candidates()?;
     let plan = Plan {
         candidates,
@@ -95,6 +109,7 @@ pub(crate) fn plan_for(
         env,
         cwd,
         stdio,
+        terminal,
         confinement,
         #[cfg(test)]
         origin: (policy.clone(), command.cwd),
@@ -114,10 +129,6 @@ pub(crate) fn confine(
     enforcement: &Enforcement,
 ) -> Result<Confinement, SpawnError> {
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
-    if !rules.protected.is_empty() {
-        let hint = "this version does not have it yet";
-        return Err(SpawnError::Unenforceable { what: "protected paths".to_owned(), hint });
-    }
     let abi = enforcement.require()?;
     if let (Network::Localhost, Some(why)) = (rules.network, enforcement.no_namespaces()) {
         let what = format!("network = \"localhost\" needs a network of the command's own, and {why}");
@@ -193,7 +204,7 @@ fn connect(command: &Command) -> io::Result<([Option<OwnedFd>; 3], Pipes)> {
             let err = out_of_the_way(out.try_clone()?)?;
             (Some(out), Some(err))
         }
-        Output::Inherit => (None, None),
+        Output::Terminal(_) | Output::Inherit => (None, None),
     };
     Ok(([stdin, stdout, stderr], pipes))
 }

@@ -10,6 +10,7 @@ use crate::{
     plan::{self, Pipes, Plan, Search},
     policy::Policy,
     spawner,
+    terminal::Terminal,
 };
 
 /// Starts a command under a policy. When this returns, the program runs, or it never will. Dropping the
@@ -39,6 +40,7 @@ pub(crate) async fn run(plan: Plan, pipes: Pipes, search: Search) -> Result<Chil
     }
     child.stdin = pipes.stdin.map(Sender::from_owned_fd).transpose().map_err(failed(Stage::Pipes))?;
     child.stdout = pipes.stdout.map(Receiver::from_owned_fd).transpose().map_err(failed(Stage::Pipes))?;
+    child.terminal = pipes.terminal.map(Terminal::new).transpose().map_err(failed(Stage::Terminal))?;
     child.stderr = pipes.stderr.map(Receiver::from_owned_fd).transpose().map_err(failed(Stage::Pipes))?;
     Ok(child)
 }

@@ -21,6 +21,7 @@ use libc::{c_int, c_long};
 use crate::{
     error::Stage,
     exec::{self, FIRST_FREE_FD, Image},
+    namespaces::StandIns,
     status::{self},
     syscall::{KERNEL_SIGSET, address, call, errno, step},
 };
@@ -99,7 +100,8 @@ pub(crate) fn signal(supervisor: &OwnedFd, signal: c_int) {
 unsafe fn run(birth: &Birth<'_>, image: &Image) -> ! {
     // SAFETY: as the caller promises. Nothing of the child is left to be unwound.
     unsafe {
-        let prepared = prepare(birth).map_err(|stage| (stage, errno()));
+        let mut stand_ins = StandIns::new();
+        let prepared = prepare(birth, &mut stand_ins).map_err(|stage| (stage, errno()));
         let leader = match prepared.and_then(|()| image.start()) {
             Ok((leader, pidfd)) => {
                 tell(STATUS_FD.into(), status::started(leader));
@@ -107,17 +109,19 @@ unsafe fn run(birth: &Birth<'_>, image: &Image) -> ! {
                 leader
             }
             Err((stage, errno)) => {
+                stand_ins.remove();
                 tell(birth.status.into(), status::failed(stage, errno));
                 exit()
             }
         };
         let alone = birth.namespaces.is_some();
-        retire(alone);
-        Supervisor { leader, alone, reaped: false, settled: false }.supervise()
+        retire(alone, &stand_ins);
+        let stand_ins = &mut stand_ins;
+        Supervisor { leader, alone, ending: None, reaped: false, settled: false, stand_ins }.supervise()
     }
 }
 
-unsafe fn prepare(birth: &Birth<'_>) -> Result<(), Stage> {
+unsafe fn prepare(birth: &Birth<'_>, stand_ins: &mut StandIns) -> Result<(), Stage> {
     let status = birth.status;
     // SAFETY: plain numbers, and a set of the kernel's size.
     unsafe {
@@ -138,7 +142,7 @@ unsafe fn prepare(birth: &Birth<'_>) -> Result<(), Stage> {
         step(fd, Stage::Supervisor)?;
         place(fd as c_int, SIGNALS_FD);
         match birth.namespaces {
-            Some(namespaces) => namespaces.enter(birth.ruleset),
+            Some(namespaces) => namespaces.enter(birth.ruleset, stand_ins),
             None => Ok(()),
         }
     }
@@ -148,14 +152,15 @@ unsafe fn prepare(birth: &Birth<'_>) -> Result<(), Stage> {
 /// thread that forked it lives as long as its process. If that has ended by now, no signal comes: then the
 /// parent is another one, or the status pipe, which is looked at later, has no reader.
 unsafe fn adopt(birth: &Birth<'_>) -> Result<(), Stage> {
-    let die = |with: c_int| [libc::PR_SET_PDEATHSIG.into(), with.into(), 0, 0, 0];
     // SAFETY: plain numbers.
     unsafe {
+        let die = [libc::PR_SET_PDEATHSIG.into(), END.into(), 0, 0, 0];
+        step(call(libc::SYS_prctl, die), Stage::ParentDeath)?;
         if birth.namespaces.is_some() {
-            // It is the first of its process ids: when it ends, the kernel kills all others.
-            return step(call(libc::SYS_prctl, die(libc::SIGKILL)), Stage::ParentDeath);
+            // It is the first of its process ids: when it ends, the kernel kills all others. Its parent has
+            // none in here.
+            return Ok(());
         }
-        step(call(libc::SYS_prctl, die(END)), Stage::ParentDeath)?;
         if call(libc::SYS_getppid, [0; 5]) != birth.parent {
             return Err(Stage::ParentDeath);
         }
@@ -176,33 +181,38 @@ unsafe fn default_signals() {
 
 /// The command runs: lets go of all that was only needed to start it, its streams above all, which must end
 /// when it ends them.
-unsafe fn retire(alone: bool) {
-    const EVERYTHING: c_long = u32::MAX as c_long;
+unsafe fn retire(alone: bool, stand_ins: &StandIns) {
+    /// To unmount, and to remove a name from a directory whoever owns it.
+    const REMOVAL: u32 = 1 << 21 | 1 << 1 | 1 << 3;
     // SAFETY: plain numbers and a string; nothing here owns a descriptor or uses what is let go of.
     unsafe {
         call(libc::SYS_close_range, [0, 2, 0, 0, 0]);
-        call(libc::SYS_close_range, [c_long::from(LEADER_FD) + 1, EVERYTHING, 0, 0, 0]);
+        stand_ins.close_others(LEADER_FD + 1);
         call(libc::SYS_chdir, [address(c"/".as_ptr()), 0, 0, 0, 0]);
         if alone {
             // Its capabilities were for making the namespaces. If they stay, so does what they could be used for.
-            let _ = exec::drop_privileges();
+            let _ = exec::drop_privileges(if stand_ins.is_empty() { 0 } else { REMOVAL });
         }
         call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0, 0, 0, 0]);
     }
 }
 
 /// A supervisor at its work.
-struct Supervisor {
+struct Supervisor<'a> {
     /// The command's own process, which leads its group.
     leader: c_int,
     /// Whether nobody has process ids here but this process and its tree.
     alone: bool,
     reaped: bool,
+    /// How the leader ended, as long as that is not told.
+    ending: Option<[u32; 3]>,
     /// Whether the command has been running for a while.
     settled: bool,
+    /// What has to be removed in the end.
+    stand_ins: &'a mut StandIns,
 }
 
-impl Supervisor {
+impl Supervisor<'_> {
     unsafe fn supervise(mut self) -> ! {
         // SAFETY: the arrays are those that the calls expect.
         unsafe {
@@ -240,7 +250,10 @@ impl Supervisor {
                 return;
             }
             match info.ssi_signo.cast_signed() {
-                libc::SIGCHLD => while self.reap(libc::WNOHANG) {},
+                libc::SIGCHLD => {
+                    while self.reap(libc::WNOHANG) {}
+                    self.announce();
+                }
                 END => self.end(),
                 signal => self.forward(signal),
             }
@@ -257,19 +270,36 @@ impl Supervisor {
             let wait = [libc::P_ALL as c_long, 0, address(&raw mut info), options, 0];
             if call(libc::SYS_waitid, wait) < 0 {
                 if errno() == libc::ECHILD {
-                    exit();
+                    self.leave();
                 }
                 return false;
             }
             if info.si_pid() == self.leader && !self.reaped {
                 self.reaped = true;
-                let ending = match info.si_code {
+                self.ending = Some(match info.si_code {
                     libc::CLD_EXITED => status::exited(info.si_status()),
                     _ => status::signalled(info.si_status()),
-                };
-                tell(STATUS_FD.into(), ending);
+                });
             }
             info.si_pid() != 0
+        }
+    }
+
+    /// Tells how the leader ended.
+    unsafe fn announce(&mut self) {
+        if let Some(ending) = self.ending.take() {
+            // SAFETY: plain numbers.
+            unsafe { tell(STATUS_FD.into(), ending) };
+        }
+    }
+
+    /// Nobody is left. Who is told so finds the workspace as it was.
+    unsafe fn leave(&mut self) -> ! {
+        // SAFETY: the tree has ended, so nothing relies on what is removed.
+        unsafe {
+            self.stand_ins.remove();
+            self.announce();
+            exit()
         }
     }
 
@@ -301,6 +331,7 @@ impl Supervisor {
                     exit();
                 }
                 self.reap(0);
+                self.announce();
             }
         }
     }

@@ -47,8 +47,12 @@ impl<'a> Values<'a> {
         Ok(self.text_at(key)?.map(|(text, _)| text))
     }
 
+    pub(crate) fn flag_at(self, key: &[&str]) -> Result<Option<(bool, &'a Origin)>, ConfigError> {
+        self.read(key, "true or false", Value::as_bool)
+    }
+
     pub(crate) fn flag(self, key: &[&str]) -> Result<Option<bool>, ConfigError> {
-        Ok(self.read(key, "true or false", Value::as_bool)?.map(|(flag, _)| flag))
+        Ok(self.flag_at(key)?.map(|(flag, _)| flag))
     }
 
     pub(crate) fn count(self, key: &[&str]) -> Result<Option<u32>, ConfigError> {
@@ -68,13 +72,14 @@ impl<'a> Values<'a> {
             .map(|(time, _)| time))
     }
 
-    pub(crate) fn texts(self, key: &[&str]) -> Result<Vec<String>, ConfigError> {
+    pub(crate) fn texts_at(self, key: &[&str]) -> Result<Option<(Vec<String>, &'a Origin)>, ConfigError> {
         let texts =
             |value: &Value| value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-        Ok(self
-            .read::<Vec<String>>(key, "an array of strings", texts)?
-            .map(|(texts, _)| texts)
-            .unwrap_or_default())
+        self.read(key, "an array of strings", texts)
+    }
+
+    pub(crate) fn texts(self, key: &[&str]) -> Result<Vec<String>, ConfigError> {
+        Ok(self.texts_at(key)?.map(|(texts, _)| texts).unwrap_or_default())
     }
 
     /// A table of strings.

@@ -12,7 +12,7 @@ mod origin;
 pub(crate) use edit::ConfigFile;
 pub(crate) use error::ConfigError;
 pub(crate) use home::Home;
-pub(crate) use known::unknown_keys;
+pub(crate) use known::{check_closed_tables, unknown_keys};
 pub(crate) use layers::{Layers, split_key};
 pub(crate) use load::{Provider, ServerTable, Values, servers};
 pub(crate) use origin::Origin;

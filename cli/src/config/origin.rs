@@ -17,6 +17,19 @@ pub(crate) enum Origin {
     Call,
 }
 
+impl Origin {
+    /// The layer that it stands in. Two keys that speak of one thing do not contradict each other where they stand in
+    /// different layers: the higher one holds.
+    pub(crate) fn layer(&self) -> u8 {
+        match self {
+            Self::File { .. } => 0,
+            Self::Profile { .. } => 1,
+            Self::Flag(_) => 2,
+            Self::Call => 3,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,15 +8,9 @@ use crate::config::{ConfigError, Home, Layers, Origin, Values, split_key};
 
 /// Settings that reach outside the sandbox or decide where keys go: a caller cannot set them, neither directly nor by
 /// choosing a profile.
-const PERSONS_ONLY: [&str; 7] = [
-    "mcp_servers",
-    "model_providers",
-    "projects",
-    "notify",
-    "sandbox",
-    "shell_environment_policy",
-    "sandbox_workspace_write",
-];
+const PERSONS_ONLY: [&str; 4] = ["mcp_servers", "model_providers", "projects", "notify"];
+/// Settings that a caller cannot set. Of a profile that it chooses, they are taken as far as they take away.
+const NOT_BY_CALL: [&str; 2] = ["sandbox_permissions", "shell_environment_policy"];
 
 /// What was typed, layer by layer.
 pub(crate) struct Layering {
@@ -46,6 +40,23 @@ impl Layering {
         Ok(layering)
     }
 
+    /// Sets the sandbox mode where the command line chose none, whatever the file says.
+    pub(crate) fn default_mode(&mut self, mode: &str) -> Result<(), ConfigError> {
+        let profile_chosen = self.flags.profile.is_some();
+        let chosen = |key| {
+            self.person.get(&[key]).is_some_and(|(_, origin)| match origin {
+                Origin::Flag(_) => true,
+                Origin::Profile { .. } => profile_chosen,
+                _ => false,
+            })
+        };
+        if !chosen("sandbox_mode") && !chosen("sandbox_permissions") {
+            self.flags.sandbox = Some(mode.to_owned());
+            self.person = self.stack(None)?;
+        }
+        Ok(())
+    }
+
     /// What stands in the file alone.
     pub(crate) fn file(&self) -> &Layers {
         &self.file
@@ -60,7 +71,7 @@ impl Layering {
     pub(crate) fn for_call(&self, overrides: &Overrides) -> Result<Layers, ConfigError> {
         for name in overrides.config.keys() {
             let first = split_key(name).ok().and_then(|key| key.first().cloned()).unwrap_or_default();
-            if PERSONS_ONLY.contains(&first.as_str()) {
+            if PERSONS_ONLY.iter().chain(&NOT_BY_CALL).any(|name| *name == first) {
                 let problem =
                     "can be set only by the person who starts the server: in config.toml, or with -c";
                 return Err(ConfigError::new(&Origin::Call, name, problem));
@@ -68,7 +79,10 @@ impl Layering {
         }
         let profile = overrides.profile.as_deref().or_else(|| overrides.config.get("profile")?.as_str());
         let mut layers = match profile {
-            Some(profile) => self.stack(Some(profile))?,
+            Some(profile) => {
+                self.check_profile(profile)?;
+                self.stack(Some(profile))?
+            }
             None => self.person.clone(),
         };
         layers.add_call(&overrides.config)?;
@@ -81,6 +95,19 @@ impl Layering {
         set("sandbox_mode", &overrides.sandbox);
         set("approval_policy", &overrides.approval_policy);
         Ok(layers)
+    }
+
+    /// The older list is a whole policy in one value, so there is no taking a part of it.
+    fn check_profile(&self, profile: &str) -> Result<(), ConfigError> {
+        match self.file.get(&["profiles", profile, "sandbox_permissions"]) {
+            Some((_, origin)) if self.profile.as_deref() != Some(profile) => {
+                let problem = format!(
+                    "only the person who starts the server can choose profile {profile:?}, which has it: with -p"
+                );
+                Err(ConfigError::new(origin, "sandbox_permissions", problem))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The file, the person's profile, the caller's, the flags: each over the one before.

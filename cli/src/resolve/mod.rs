@@ -1,23 +1,26 @@
 //! From the configuration to what a thread runs with. Here the ceiling is kept: what a person set may be
 //! tightened by a caller, never loosened.
 
+mod environment;
+mod grants;
 mod layering;
+mod limits;
+mod permissions;
 mod policy;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use mcp_host::{ApprovalPolicy, Overrides, Settings, SettingsError, ThreadSettings};
 
 use self::layering::Layering;
-use self::policy::Mode;
+use self::limits::Mode;
+pub(crate) use self::policy::{Environment, Policies};
 use crate::config::{
-    ConfigError, Home, Layers, Origin, Provider, ServerTable, Values, servers, unknown_keys,
+    ConfigError, Home, Layers, Origin, Provider, ServerTable, Values, check_closed_tables, servers,
 };
 use crate::model::{Models, Tape};
-use crate::secrets::Secrets;
 
 /// The model that is used unless something else is said.
 const DEFAULT_MODEL: &str = "o4-mini";
@@ -40,13 +43,8 @@ pub(crate) struct Flags {
 
 /// Answers the host's questions about settings.
 pub(crate) struct Resolver {
-    home: Home,
-    /// Where the person started us.
-    start: PathBuf,
+    policies: Policies,
     models: Models,
-    layering: Layering,
-    /// Of commands.
-    environment: Vec<(OsString, OsString)>,
 }
 
 impl Resolver {
@@ -57,41 +55,43 @@ impl Resolver {
         start: PathBuf,
         tape: Option<Tape>,
     ) -> Result<Self, ConfigError> {
-        let layering = Layering::read(&home, flags)?;
-        let secrets = Secrets::of(layering.person())?;
-        let environment =
-            std::env::vars_os().filter(|(name, _)| !secrets.hides(&name.to_string_lossy())).collect();
-        let models = Models::new(tape, secrets);
-        let resolver = Self { home, start, models, layering, environment };
+        let policies = Policies::read(home, flags, start)?;
+        let models = Models::new(tape, policies.secrets().clone());
+        let resolver = Self { policies, models };
         // A wrong word in the file is wrong even where the command line overrides it.
-        check(Values(resolver.layering.file()))?;
-        check(Values(resolver.layering.person()))?;
-        resolver.thread_settings(resolver.layering.person(), &Overrides::default())?;
+        check(Values(resolver.layering().file()))?;
+        check(Values(resolver.layering().person()))?;
+        resolver.thread_settings(resolver.layering().person(), &Overrides::default())?;
         Ok(resolver)
     }
 
-    /// Keys that nothing reads, each with its place: they are worth a warning, being mistyped or from elsewhere.
+    /// Keys that nothing reads, each with its place.
     pub(crate) fn unknown_keys(&self) -> Vec<String> {
-        unknown_keys(self.layering.person())
+        self.policies.unknown_keys()
     }
 
     /// The external servers, as configured.
     pub(crate) fn servers(&self) -> Result<Vec<ServerTable>, ConfigError> {
-        servers(Values(self.layering.person()))
+        servers(Values(self.layering().person()))
     }
 
     pub(crate) fn home(&self) -> &Home {
-        &self.home
+        self.policies.home()
     }
 
     pub(crate) fn start(&self) -> &Path {
-        &self.start
+        self.policies.start()
+    }
+
+    fn layering(&self) -> &Layering {
+        self.policies.layering()
     }
 
     fn thread_settings(&self, layers: &Layers, overrides: &Overrides) -> Result<ThreadSettings, ConfigError> {
         let values = Values(layers);
         let cwd = self.cwd(overrides.cwd.as_deref())?;
-        let policy = self.policy(values, &cwd)?;
+        let policy = self.policies.policy(layers, &cwd)?;
+        let env = self.policies.environment(layers, &policy)?;
         let approval = values.choice(&["approval_policy"], &ApprovalPolicy::NAMES, ApprovalPolicy::parse)?;
         let named = values.text_at(&["model_provider"])?;
         let chosen = named.as_ref().map(|(_, origin)| *origin);
@@ -107,7 +107,7 @@ impl Resolver {
             cwd,
             policy,
             approval: approval.map(|(policy, _)| policy).unwrap_or_default(),
-            env: self.environment.clone(),
+            env,
             base_instructions: overrides.base_instructions.clone(),
             developer_instructions,
             reasoning_effort: values.text(&["model_reasoning_effort"])?,
@@ -117,7 +117,7 @@ impl Resolver {
     }
 
     fn cwd(&self, asked: Option<&Path>) -> Result<PathBuf, ConfigError> {
-        let path = asked.map_or_else(|| self.start.clone(), |asked| self.start.join(asked));
+        let path = asked.map_or_else(|| self.start().to_owned(), |asked| self.start().join(asked));
         let refused = |problem: String| ConfigError { origin: None, key: Some("cwd".to_owned()), problem };
         let real = path.canonicalize().map_err(|error| refused(format!("{}: {error}", path.display())))?;
         if real.is_dir() { Ok(real) } else { Err(refused(format!("{} is not a folder", path.display()))) }
@@ -126,7 +126,7 @@ impl Resolver {
 
 impl Settings for Resolver {
     fn resolve(&self, overrides: &Overrides) -> Result<ThreadSettings, SettingsError> {
-        let layers = self.layering.for_call(overrides).map_err(settings_error)?;
+        let layers = self.layering().for_call(overrides).map_err(settings_error)?;
         self.thread_settings(&layers, overrides).map_err(settings_error)
     }
 }
@@ -151,12 +151,6 @@ fn check(values: Values<'_>) -> Result<(), ConfigError> {
     for table in ["model_providers", "profiles"] {
         values.tables(table)?;
     }
-    if let Some((_, origin)) = values.0.get(&["sandbox_workspace_write"]) {
-        return Err(ConfigError::new(
-            origin,
-            "sandbox_workspace_write",
-            "a value stands where a table belongs",
-        ));
-    }
+    check_closed_tables(values.0)?;
     servers(values).map(drop)
 }

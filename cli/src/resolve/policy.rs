@@ -1,140 +1,177 @@
-//! What commands may do: the mode within the ceiling, and the folders that it makes writable.
+//! What commands may do in a folder: the mode within the ceiling, the folders that it makes writable, what may not be
+//! read. All that is needed to run a command under the sandbox, and nothing of the host.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use sandbox::{Network, Policy};
+use sandbox::{Policy, Read, Rules};
 
-use super::Resolver;
-use crate::config::{ConfigError, Origin, Values};
+use super::Flags;
+use super::environment::Variables;
+use super::layering::Layering;
+use super::limits::{Limits, Mode};
+use crate::config::{ConfigError, Home, Layers, Origin, Values, unknown_keys};
+use crate::secrets::Secrets;
 
-/// Modes in rising order of what they allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mode {
-    ReadOnly,
-    WorkspaceWrite,
-    FullAccess,
+/// All the variables of a command.
+pub(crate) type Environment = Vec<(OsString, OsString)>;
+
+/// Answers under which policy and with which environment commands run.
+pub(crate) struct Policies {
+    home: Home,
+    /// Where the person started us.
+    start: PathBuf,
+    layering: Layering,
+    secrets: Secrets,
+    /// Our own environment.
+    inherited: Environment,
 }
 
-impl Mode {
-    pub(crate) const NAMES: [&'static str; 3] = ["read-only", "workspace-write", "danger-full-access"];
+impl Policies {
+    /// Reads the configuration once.
+    pub(crate) fn read(home: Home, flags: Flags, start: PathBuf) -> Result<Self, ConfigError> {
+        let layering = Layering::read(&home, flags)?;
+        let secrets = Secrets::of(layering.person())?;
+        // A wrong word in the file is wrong even where the command line overrides it.
+        Limits::of_person(layering.file(), &home, &start)?;
+        Variables::read(Values(layering.file()))?;
+        Ok(Self { home, start, layering, secrets, inherited: std::env::vars_os().collect() })
+    }
 
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        match name {
-            "read-only" => Some(Self::ReadOnly),
-            "workspace-write" => Some(Self::WorkspaceWrite),
-            "danger-full-access" => Some(Self::FullAccess),
-            _ => None,
+    /// Sets the sandbox mode where the command line chose none, whatever the file says.
+    pub(crate) fn with_default_mode(mut self, mode: &str) -> Result<Self, ConfigError> {
+        self.layering.default_mode(mode)?;
+        Ok(self)
+    }
+
+    /// The policy and the environment of commands where we were started, when nobody asks for anything else.
+    pub(crate) fn here(&self) -> Result<(Policy, Environment), ConfigError> {
+        let policy = self.policy(self.layering.person(), &real(&self.start))?;
+        let environment = self.environment(self.layering.person(), &policy)?;
+        Ok((policy, environment))
+    }
+
+    /// What commands may do in a folder under these layers, which lie over the person's.
+    pub(super) fn policy(&self, layers: &Layers, cwd: &Path) -> Result<Policy, ConfigError> {
+        let person = Limits::of_person(self.layering.person(), &self.home, &self.start)?;
+        let asked = Limits::of_call(layers, &self.home, &self.start, &person)?;
+        let mode = self.mode(&person, &asked, cwd)?;
+        if mode == Mode::FullAccess {
+            return Ok(Policy::FullAccess);
         }
-    }
-
-    fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-}
-
-impl Resolver {
-    /// What commands may do in a folder.
-    pub(super) fn policy(&self, values: Values<'_>, cwd: &Path) -> Result<Policy, ConfigError> {
-        let (extra, network) = workspace_write(values)?;
-        let (mode, asked) = self.mode(values, cwd)?;
-        Ok(match mode {
-            Mode::ReadOnly => Policy::read_only(),
-            Mode::FullAccess => Policy::FullAccess,
-            Mode::WorkspaceWrite if !self.may_write(cwd) => {
-                let why = format!(
-                    "{} stays read-only: it is neither below the folder where the server was started nor in one that \
-                     config.toml trusts, or it holds codex's own settings; the person who starts the server can name \
-                     it with -C, or with [projects.\"{}\"] trust_level = \"trusted\"",
-                    cwd.display(),
-                    cwd.display()
-                );
-                // Whoever asked for more in so many words hears of it; else it is the folder that decides.
-                if asked == Some(Origin::Call) {
-                    return Err(ConfigError::new(&Origin::Call, "sandbox_mode", why));
-                }
-                tracing::warn!("{why}");
-                Policy::read_only()
-            }
-            Mode::WorkspaceWrite => {
-                let mut roots = vec![cwd.to_owned()];
-                roots.extend(extra.folders.iter().map(|root| self.start.join(root)));
-                if extra.slash_tmp {
-                    roots.push(PathBuf::from("/tmp"));
-                }
-                if extra.tmpdir {
-                    roots.extend(self.tmpdir());
-                }
-                roots.retain(|root| root.is_dir() && !self.touches_home(root));
-                roots.dedup();
-                Policy::workspace_write(roots, network)
-            }
-        })
-    }
-
-    /// The mode asked for and by whom, within the ceiling: what a person set, else workspace-write.
-    fn mode(&self, values: Values<'_>, cwd: &Path) -> Result<(Mode, Option<Origin>), ConfigError> {
-        let set = |values: Values<'_>| {
-            Ok(values.choice(&["sandbox_mode"], &Mode::NAMES, Mode::parse)?.map(|(m, o)| (m, o.clone())))
+        let ceiling = person.grants(mode, &[]);
+        let unlimited = person.mode.as_ref().is_some_and(|mode| mode.value == Mode::FullAccess);
+        let mut grants = asked.grants(mode, &[]);
+        grants = if unlimited {
+            grants.denying(&ceiling)
+        } else {
+            grants.within(&ceiling, &asked, |folder| self.may_write(folder))?
         };
-        let persons = set(Values(self.layering.person()))?;
-        let ceiling = persons.as_ref().map_or(Mode::WorkspaceWrite, |(mode, _)| *mode);
-        match set(values)? {
-            Some((mode, origin)) if mode > ceiling => {
-                let limit = match &persons {
-                    Some((_, by)) => format!("{} is set by {by}", ceiling.name()),
-                    None => format!("without a setting it is {}", ceiling.name()),
-                };
-                let problem = format!(
-                    "{:?} is more than this server allows: {limit}; the person who starts it can allow more with -s {} \
-                     or sandbox_mode in config.toml",
-                    mode.name(),
-                    mode.name()
-                );
-                Err(ConfigError::new(&origin, "sandbox_mode", problem))
-            }
-            Some((mode, origin)) => Ok((mode, Some(origin))),
-            None if self.is_trusted(cwd) => Ok((Mode::WorkspaceWrite, None)),
-            None => Ok((Mode::ReadOnly, None)),
+        let mut folders = Vec::new();
+        folders.extend(grants.cwd.then(|| cwd.to_owned()));
+        folders.append(&mut grants.folders);
+        folders.extend(grants.slash_tmp.then(|| PathBuf::from("/tmp")));
+        folders.extend(self.tmpdir().filter(|_| grants.tmpdir));
+        let read = if grants.read_everything { Read::Everything } else { Read::Only(folders.clone()) };
+        let mut rules = Rules {
+            read,
+            deny_read: grants.deny_read,
+            network: grants.network,
+            devices: grants.devices,
+            require: grants.require,
+            ..Rules::default()
+        };
+        if mode == Mode::WorkspaceWrite {
+            self.open(&mut rules, folders, grants.memories);
         }
+        Ok(Policy::Sandboxed(rules))
+    }
+
+    /// Makes folders writable, as far as our own settings stay what they are.
+    fn open(&self, rules: &mut Rules, folders: Vec<PathBuf>, memories: bool) {
+        let mut roots = folders;
+        roots.retain(|root| root.is_dir() && self.keeps_settings(root));
+        roots.dedup();
+        if memories {
+            let folder = real(self.home.folder()).join("memories");
+            roots.extend(Some(folder).filter(|folder| folder.is_dir()));
+        }
+        rules.writable_roots = roots;
+    }
+
+    /// The mode asked for, within the ceiling: what the person set, else workspace-write.
+    fn mode(&self, person: &Limits, asked: &Limits, cwd: &Path) -> Result<Mode, ConfigError> {
+        let ceiling = person.mode.as_ref().map_or(Mode::WorkspaceWrite, |mode| mode.value);
+        let (mode, origin) = match &asked.mode {
+            Some(set) => (set.value, Some(&set.origin)),
+            None if self.is_trusted(cwd) => (Mode::WorkspaceWrite, None),
+            None => (Mode::ReadOnly, None),
+        };
+        if let Some(origin) = origin.filter(|_| mode > ceiling) {
+            let limit = match &person.mode {
+                Some(set) => format!("{} is set by {}", ceiling.name(), set.origin),
+                None => format!("without a setting it is {}", ceiling.name()),
+            };
+            let problem = format!(
+                "{:?} is more than this server allows: {limit}; the person who starts it can allow more with -s {} \
+                 or sandbox_mode in config.toml",
+                mode.name(),
+                mode.name()
+            );
+            return Err(ConfigError::new(origin, "sandbox_mode", problem));
+        }
+        let writes_here = asked.list.as_ref().is_none_or(|list| list.value.cwd);
+        if mode != Mode::WorkspaceWrite || !writes_here || self.may_write(cwd) {
+            return Ok(mode);
+        }
+        let why = format!(
+            "{} stays read-only: it is neither below the folder where the server was started nor in one that \
+             config.toml trusts, or it holds codex's own settings; the person who starts the server can name \
+             it with -C, or with [projects.\"{}\"] trust_level = \"trusted\"",
+            cwd.display(),
+            cwd.display()
+        );
+        // Whoever asked for more in so many words hears of it; else it is the folder that decides.
+        if origin == Some(&Origin::Call) {
+            return Err(ConfigError::new(&Origin::Call, "sandbox_mode", why));
+        }
+        tracing::warn!("{why}");
+        Ok(Mode::ReadOnly)
     }
 
     /// A folder that nobody named cannot be made writable by a caller. Starting in `/`, as programs with a desktop
     /// do, names nothing.
-    fn may_write(&self, cwd: &Path) -> bool {
-        let start = self.start.canonicalize().unwrap_or_else(|_| self.start.clone());
-        let below_start = start.parent().is_some() && cwd.starts_with(&start);
-        cwd.parent().is_some() && (below_start || self.is_trusted(cwd)) && !self.touches_home(cwd)
+    fn may_write(&self, folder: &Path) -> bool {
+        let (start, folder) = (real(&self.start), real(folder));
+        let below_start = start.parent().is_some() && folder.starts_with(&start);
+        folder.parent().is_some() && (below_start || self.is_trusted(&folder)) && self.keeps_settings(&folder)
     }
 
-    /// Whether our own settings and records would be writable with a folder: an agent that can write them could give
+    /// Whether our own settings and records stay unwritable with a folder: an agent that can write them could give
     /// itself more at the next start.
-    fn touches_home(&self, folder: &Path) -> bool {
-        let home = self.home.folder();
-        let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
-        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        home.starts_with(&folder) || folder.starts_with(&home)
+    fn keeps_settings(&self, folder: &Path) -> bool {
+        let (home, folder) = (real(self.home.folder()), real(folder));
+        !home.starts_with(&folder) && !folder.starts_with(&home)
     }
 
     /// `TMPDIR`, unless a careless caller made it a folder that matters.
     fn tmpdir(&self) -> Option<PathBuf> {
-        let named = self.environment.iter().find(|(name, _)| name == "TMPDIR");
+        let named = self.inherited.iter().find(|(name, _)| name == "TMPDIR");
         let set = named.map(|(_, value)| PathBuf::from(value))?;
         let real = set.canonicalize().ok()?;
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        let careless = home.is_some_and(|home| home.starts_with(&real))
+        let careless = self.home.user().is_some_and(|home| home.starts_with(&real))
             || self.start.starts_with(&real) && self.start != real;
         (set.is_absolute() && !careless).then_some(real)
     }
 
     /// The project that names the folder most closely decides.
-    pub(super) fn is_trusted(&self, cwd: &Path) -> bool {
+    fn is_trusted(&self, cwd: &Path) -> bool {
         let layers = self.layering.person();
         let closest = layers
             .children("projects")
             .into_iter()
             .filter_map(|project| {
-                let root = Path::new(&project);
-                let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+                let root = real(Path::new(&project));
                 cwd.starts_with(&root).then(|| (root.components().count(), project))
             })
             .max();
@@ -143,22 +180,42 @@ impl Resolver {
             level.and_then(|(value, _)| value.as_str()) == Some("trusted")
         })
     }
+
+    /// The environment of commands under these layers and a policy.
+    pub(super) fn environment(&self, layers: &Layers, policy: &Policy) -> Result<Environment, ConfigError> {
+        let resolve = |layers| -> Result<_, ConfigError> {
+            let variables = Variables::read(Values(layers))?;
+            Ok(variables.of(&self.inherited, &self.secrets, policy))
+        };
+        let granted = resolve(self.layering.person())?;
+        // A profile that a caller chose takes variables away; it adds none.
+        let mut asked = resolve(layers)?;
+        asked.retain(|variable| granted.contains(variable));
+        Ok(asked)
+    }
+
+    /// Keys that nothing reads, each with its place: they are worth a warning, being mistyped or from elsewhere.
+    pub(crate) fn unknown_keys(&self) -> Vec<String> {
+        unknown_keys(self.layering.person())
+    }
+
+    pub(crate) fn layering(&self) -> &Layering {
+        &self.layering
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub(crate) fn start(&self) -> &Path {
+        &self.start
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
 }
 
-/// `[sandbox_workspace_write]`.
-struct Extra {
-    folders: Vec<String>,
-    slash_tmp: bool,
-    tmpdir: bool,
-}
-
-fn workspace_write(values: Values<'_>) -> Result<(Extra, Network), ConfigError> {
-    let key = |name| ["sandbox_workspace_write", name];
-    let extra = Extra {
-        folders: values.texts(&key("writable_roots"))?,
-        slash_tmp: !values.flag(&key("exclude_slash_tmp"))?.unwrap_or(false),
-        tmpdir: !values.flag(&key("exclude_tmpdir_env_var"))?.unwrap_or(false),
-    };
-    let network = values.flag(&key("network_access"))?.unwrap_or(false);
-    Ok((extra, if network { Network::On } else { Network::Off }))
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -1,5 +1,7 @@
 //! What a caller may ask for, and what it gets.
 
+mod settings;
+
 use std::path::{Path, PathBuf};
 
 use mcp_host::{Overrides, Settings};
@@ -8,16 +10,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Flags, Resolver};
-use crate::config::Home;
+use crate::config::{ConfigError, Home};
 
-/// A machine: a folder with `ws` (where codex is started), `other` and `codex` (its settings).
+/// A machine: a folder with `ws` (where codex is started), `other`, `home` (of the user) and `codex` (its settings).
 struct Machine(TempDir);
 
 impl Machine {
     fn new() -> Self {
         // Not in /tmp, which is a writable root itself.
         let root = tempfile::Builder::new().prefix("codex-resolve-").tempdir_in("/var/tmp").unwrap();
-        for folder in ["ws/sub", "other", "codex"] {
+        for folder in ["ws/sub", "other", "codex", "home"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         Self(root)
@@ -29,7 +31,12 @@ impl Machine {
 
     fn started_in(&self, start: &Path, config: &str, flags: Flags) -> Resolver {
         std::fs::write(self.path("codex/config.toml"), config).unwrap();
-        Resolver::new(Home::at(self.path("codex")), flags, start.to_owned(), None).unwrap()
+        self.try_in(start, flags).unwrap()
+    }
+
+    fn try_in(&self, start: &Path, flags: Flags) -> Result<Resolver, ConfigError> {
+        let home = Home::at(self.path("codex")).of_user(self.path("home"));
+        Resolver::new(home, flags, start.to_owned(), None)
     }
 
     fn resolver(&self, config: &str) -> Resolver {
@@ -119,7 +126,8 @@ fn settings_that_decide_where_keys_go_are_the_persons_alone() {
     for key in [
         "mcp_servers.x.command",
         "model_providers.openai.base_url",
-        "sandbox_workspace_write.network_access",
+        "sandbox_permissions",
+        "shell_environment_policy.inherit",
         "projects",
     ] {
         let refused = asked(&resolver, json!({"config": {key: "x"}})).unwrap_err();
@@ -156,8 +164,12 @@ fn our_own_settings_are_never_writable() {
     let config = format!("{trusted}[sandbox_workspace_write]\nwritable_roots = [\"{}\"]\n", root.display());
     let resolver = machine.started_in(&root, &config, Flags::default());
     assert_eq!(asked(&resolver, json!({})), Ok(Policy::read_only()), "started above them");
+    let beneath = asked(&resolver, json!({"cwd": "codex"})).unwrap();
+    assert_eq!(beneath, Policy::read_only(), "among them");
     let inside = asked(&resolver, json!({"cwd": "ws"})).unwrap();
-    assert!(writes(&inside, &machine.path("ws")) && !writes(&inside, &machine.path("codex")), "{inside:?}");
+    assert!(writes(&inside, &machine.path("ws")), "{inside:?}");
+    let kept = inside.rules().unwrap().protected.contains(&machine.path("codex"));
+    assert!(kept || !writes(&inside, &machine.path("codex")), "{inside:?}");
 }
 
 #[test]
@@ -190,9 +202,7 @@ fn values_of_the_wrong_kind_are_named_wherever_they_stand() {
         ),
     ] {
         std::fs::write(machine.path("codex/config.toml"), config).unwrap();
-        let home = Home::at(machine.path("codex"));
-        let error =
-            Resolver::new(home, Flags::default(), machine.path("ws"), None).err().unwrap().to_string();
+        let error = machine.try_in(&machine.path("ws"), Flags::default()).err().unwrap().to_string();
         assert!(error.contains(part), "{config}{error}");
     }
 }

@@ -74,7 +74,12 @@ impl House {
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Said {
-        said(self.command(words).output().unwrap())
+        self.run_with(words, &[])
+    }
+
+    /// The same with more in the environment.
+    pub(crate) fn run_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Said {
+        said(self.command(words).envs(variables.iter().copied()).output().unwrap())
     }
 
     /// Every record of a thread, oldest first.

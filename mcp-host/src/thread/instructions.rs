@@ -3,6 +3,7 @@
 
 use providers::Item;
 
+use crate::limits::SandboxLimits;
 use crate::settings::ThreadSettings;
 
 /// The base instructions of every thread that brings none of its own.
@@ -32,22 +33,9 @@ pub(crate) fn opening(settings: &ThreadSettings) -> Vec<Item> {
 }
 
 fn permissions(settings: &ThreadSettings) -> String {
-    let writes = match settings.policy.mode() {
-        "read-only" => "Commands may read everything and write nothing.".to_owned(),
-        "workspace-write" => {
-            let roots: Vec<String> =
-                settings.policy.writable_roots().iter().map(|root| format!("`{}`", root.display())).collect();
-            format!("Commands may read everything and write only below {}.", roots.join(", "))
-        }
-        _ => "Commands run without a sandbox.".to_owned(),
-    };
-    let network = match settings.policy.network() {
-        sandbox::Network::On => "The network is reachable.",
-        _ => "The network is off.",
-    };
     format!(
-        "<permissions>\nSandbox mode: {}. {writes} {network} Approval policy: {}.\n</permissions>",
-        settings.policy.mode(),
+        "<permissions>\n{} Approval policy: {}.\n</permissions>",
+        SandboxLimits::of(&settings.policy).instructions(),
         settings.approval.name()
     )
 }

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::ThreadId;
 use crate::error::HostError;
 use crate::event::Record;
+use crate::limits::SandboxLimits;
 use crate::settings::{Overrides, ThreadSettings};
 
 /// Who wrote a record; records of other programs in the same folder are read and never written to.
@@ -121,7 +122,7 @@ impl Rollout {
                 "turn_id": turn_id,
                 "cwd": settings.cwd,
                 "approval_policy": settings.approval.name(),
-                "sandbox_policy": {"type": settings.policy.mode()},
+                "sandbox_policy": SandboxLimits::of(&settings.policy),
                 "model": settings.model,
             }),
         )

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ErrorCode;
 use crate::event::{Event, TurnOutcome};
+use crate::limits::SandboxLimits;
 use crate::servers::Catalog;
 use crate::thread::State;
 
@@ -34,7 +35,8 @@ pub(crate) async fn run(
     mut steering: mpsc::UnboundedReceiver<String>,
 ) -> TurnOutcome {
     let model = state.settings.model.clone();
-    state.emitter.emit(Event::TurnStarted { prompt: prompt.clone(), model });
+    let sandbox = Some(SandboxLimits::of(&state.settings.policy));
+    state.emitter.emit(Event::TurnStarted { prompt: prompt.clone(), model, sandbox });
     let begin = state.history.items().len();
     state.append(Item::user(&prompt));
     let ended = converse(state, turn_id, &cancel, &mut steering).await;

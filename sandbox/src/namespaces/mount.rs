@@ -113,24 +113,24 @@ pub(super) unsafe fn close(fd: c_int) {
     unsafe { call(libc::SYS_close, [fd.into(), 0, 0, 0, 0]) };
 }
 
-/// Adds a rule to a Landlock ruleset for a directory that did not exist when the ruleset was made.
-pub(super) unsafe fn allow(ruleset: c_int, dir: &CStr, rights: u64) -> Result<(), Stage> {
+/// Adds a rule to a Landlock ruleset for what was not in this place when the ruleset was made.
+pub(super) unsafe fn allow(ruleset: c_int, path: &CStr, rights: u64) -> Result<(), Stage> {
     /// The kernel's `struct landlock_path_beneath_attr`.
     #[repr(C, packed)]
     struct Rule {
         rights: u64,
-        dir: c_int,
+        fd: c_int,
     }
     const PATH_BENEATH: c_long = 1;
-    let how = c_long::from(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC);
+    let how = c_long::from(libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC);
     // SAFETY: see above.
     unsafe {
-        let dir = call(libc::SYS_openat, [libc::AT_FDCWD.into(), address(dir.as_ptr()), how, 0, 0]);
-        step(dir, Stage::Mounts)?;
-        let rule = Rule { rights, dir: dir as c_int };
+        let fd = call(libc::SYS_openat, [libc::AT_FDCWD.into(), address(path.as_ptr()), how, 0, 0]);
+        step(fd, Stage::Mounts)?;
+        let rule = Rule { rights, fd: fd as c_int };
         let add = [ruleset.into(), PATH_BENEATH, address(&raw const rule), 0, 0];
         step(call(libc::SYS_landlock_add_rule, add), Stage::Ruleset)?;
-        call(libc::SYS_close, [dir, 0, 0, 0, 0]);
+        call(libc::SYS_close, [fd, 0, 0, 0, 0]);
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     syscall::{address, call, set_errno, step},
 };
 
+// A flag that the C library does not name.
 const RESOLVE_NO_LINKS: u64 = 0x02 | 0x04;
 
 /// A part of the file system that is to be seen, as it is here, at its old place.
@@ -100,6 +101,12 @@ impl Place {
             self.copy.store(copy(found, c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)?, Ordering::Relaxed);
             Ok(())
         }
+    }
+
+    /// Puts the copy in another place, as it is: a device stays one.
+    pub(super) unsafe fn attach(&self, path: &CStr) -> Result<(), Stage> {
+        // SAFETY: it was opened by `take`.
+        unsafe { attach(self.copy.load(Ordering::Relaxed), libc::AT_FDCWD, path) }
     }
 
     /// Lays the copy over the place.

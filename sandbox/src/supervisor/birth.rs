@@ -18,7 +18,7 @@ use super::{block_all, exit, prepare, run, tell};
 use crate::{
     error::Stage,
     exec::{self, Image},
-    namespaces::Namespaces,
+    namespaces::{Namespaces, StandIns},
     plan::Plan,
     status::{self, Message},
     syscall::{address, call, errno},
@@ -56,7 +56,7 @@ pub(crate) fn rehearse(namespaces: &Namespaces) -> Result<(), (Stage, io::Error)
     let child = unsafe {
         let before = block_all();
         let child = birth.give(0, || {
-            match prepare(&birth) {
+            match prepare(&birth, &mut StandIns::new()) {
                 Ok(()) => tell(birth.status.into(), status::started(0)),
                 Err(stage) => tell(birth.status.into(), status::failed(stage, errno())),
             }

@@ -7,7 +7,9 @@ mod escape;
 mod files;
 mod lifecycle;
 mod network;
+mod protected;
 mod reading;
+mod terminal;
 
 use std::{
     ffi::OsString,
