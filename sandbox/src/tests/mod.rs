@@ -9,6 +9,7 @@ mod lifecycle;
 mod network;
 mod protected;
 mod reading;
+mod require;
 mod terminal;
 
 use std::{
