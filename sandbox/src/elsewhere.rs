@@ -59,6 +59,11 @@ impl Enforcement {
         Level::None
     }
 
+    /// There is no sandbox of ours.
+    pub fn shortfall(&self) -> Option<String> {
+        Some(format!("there is no sandbox for {}", std::env::consts::OS))
+    }
+
     /// Sandboxed commands can not be run.
     pub fn confines(&self) -> bool {
         false

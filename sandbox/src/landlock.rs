@@ -31,6 +31,8 @@ mod reading;
 
 pub(crate) use reading::{READABLE, Reading};
 
+/// The first version that knows moves between directories; below it, there are none.
+const REFER_ABI: i32 = 2;
 /// The first version that keeps files outside from being emptied; below it, there is no sandbox.
 pub(crate) const LEAST_ABI: i32 = 3;
 /// The first version that knows TCP ports.
@@ -41,7 +43,7 @@ pub(crate) const IOCTL_ABI: i32 = 5;
 pub(crate) const SCOPE_ABI: i32 = 6;
 
 /// What may be done beneath a writable root.
-pub(crate) const WRITABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
+const WRITABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     WriteFile | Truncate | RemoveDir | RemoveFile | MakeDir | MakeReg | MakeSym | MakeFifo | MakeSock | Refer
 });
 
@@ -64,22 +66,28 @@ pub(crate) fn open_roots(roots: &[PathBuf]) -> Result<Vec<(PathBuf, OwnedFd)>, S
     roots.collect()
 }
 
+/// What may be done beneath a writable root, as far as this version knows it.
+pub(crate) fn writable(abi: i32) -> BitFlags<AccessFs> {
+    let since = |version, right| if abi < version { right } else { BitFlags::EMPTY };
+    WRITABLE & !(since(REFER_ABI, AccessFs::Refer.into()) | since(LEAST_ABI, AccessFs::Truncate.into()))
+}
+
 /// What may be done with a device or terminal that a command may use.
 pub(crate) fn device_rights(abi: i32) -> BitFlags<AccessFs> {
     let write = BitFlags::from(AccessFs::WriteFile);
     if abi >= IOCTL_ABI { write | AccessFs::IoctlDev } else { write }
 }
 
-/// The ruleset of a sandboxed policy, for a kernel of this version, which is at least [`LEAST_ABI`].
+/// The ruleset of a sandboxed policy, for a kernel of this version.
 pub(crate) fn ruleset(
     resolved: &Resolved<'_>,
     reading: Option<&Reading<'_>>,
     abi: i32,
 ) -> Result<OwnedFd, SpawnError> {
     let readable = if reading.is_some() { READABLE } else { BitFlags::EMPTY };
-    let mut rules = create(resolved.rules.network, readable, abi).map_err(building)?;
+    let mut rules = create(resolved.network, readable, abi).map_err(building)?;
     for (_, root) in &resolved.roots {
-        rules = rules.add_rule(PathBeneath::new(root, WRITABLE | readable)).map_err(building)?;
+        rules = rules.add_rule(PathBeneath::new(root, writable(abi) | readable)).map_err(building)?;
     }
     for fd in devices() {
         rules = rules.add_rule(PathBeneath::new(fd, device_rights(abi))).map_err(building)?;
@@ -98,7 +106,7 @@ fn create(
     readable: BitFlags<AccessFs>,
     abi: i32,
 ) -> Result<RulesetCreated, ::landlock::RulesetError> {
-    let mut files = WRITABLE | readable | AccessFs::MakeChar | AccessFs::MakeBlock;
+    let mut files = writable(abi) | readable | AccessFs::MakeChar | AccessFs::MakeBlock;
     if abi >= IOCTL_ABI {
         files |= AccessFs::IoctlDev;
     }
@@ -134,15 +142,15 @@ fn building(why: impl ToString) -> SpawnError {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEAST_ABI, ruleset};
+    use super::ruleset;
     use crate::{Network, Policy, probe, resolved::Resolved};
 
     #[test]
     fn a_ruleset_for_every_version_up_to_that_of_this_kernel() {
         let abi = i32::try_from(probe().landlock_abi().expect("landlock")).unwrap();
         let policy = Policy::workspace_write(["/"], Network::Off);
-        let resolved = Resolved::new(policy.rules().unwrap()).unwrap();
-        for abi in LEAST_ABI..=abi {
+        let resolved = Resolved::new(policy.rules().unwrap(), Network::Off).unwrap();
+        for abi in 1..=abi {
             ruleset(&resolved, None, abi).unwrap_or_else(|e| panic!("version {abi}: {e}"));
         }
     }

@@ -11,7 +11,7 @@ pub enum Level {
     /// Landlock and seccomp, because this system refuses namespaces: open stay the modes, owners and times of
     /// one's own files outside, the sight of other processes, and the protected paths in the workspace.
     Reduced,
-    /// Sandboxed commands are refused.
+    /// Sandboxed commands are refused, unless their policy [requires nothing](crate::Require::Nothing).
     None,
 }
 

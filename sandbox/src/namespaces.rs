@@ -82,7 +82,8 @@ pub(crate) struct Namespaces {
     /// Whether there is a `/run` to be covered, and the links to be made in it.
     run: Option<Vec<(CString, CString)>>,
     covers: Covers,
-    /// What Landlock is to allow for the command's own terminals.
+    /// What Landlock is to allow for the command's own shared memory, and for its own terminals.
+    writable: u64,
     terminal: u64,
     /// What Landlock is to allow for all that is new, if reading is limited.
     readable: u64,
@@ -110,7 +111,7 @@ impl Namespaces {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP;
-        let network = resolved.rules.network;
+        let network = resolved.network;
         if network != Network::On {
             flags |= libc::CLONE_NEWNET;
         }
@@ -140,7 +141,7 @@ impl Namespaces {
         let devices = HARMLESS.iter().map(Path::new).chain(found).map(Device::new);
         let devices = devices.collect::<io::Result<_>>().map_err(unnameable)?;
         let run = run.then(kept_links);
-        let terminal = landlock::device_rights(abi).bits();
+        let (writable, terminal) = (landlock::writable(abi).bits(), landlock::device_rights(abi).bits());
         let limited = resolved.rules.read != Read::Everything;
         let readable = if limited { landlock::READABLE.bits() } else { 0 };
         let loopback = network == Network::Localhost;
@@ -154,6 +155,7 @@ impl Namespaces {
             pins,
             run,
             covers,
+            writable,
             terminal,
             readable,
             console: None,
@@ -250,7 +252,7 @@ impl Namespaces {
                 if self.console.is_some() {
                     allow(ruleset, CONSOLE, self.terminal)?;
                 }
-                allow(ruleset, c"/dev/shm", landlock::WRITABLE.bits())?;
+                allow(ruleset, c"/dev/shm", self.writable)?;
                 if self.readable != 0 {
                     allow(ruleset, c"/dev", self.readable)?;
                     allow(ruleset, c"/proc", self.readable)?;

@@ -20,8 +20,9 @@ use crate::{
     error::{SpawnError, Stage},
     exec::out_of_the_way,
     landlock::{self, Reading},
+    layers::Layers,
     namespaces::Namespaces,
-    policy::{Network, Policy},
+    policy::Policy,
     probe::{Enforcement, probe},
     resolved::Resolved,
     seccomp::{self, Filter},
@@ -129,22 +130,20 @@ pub(crate) fn confine(
     enforcement: &Enforcement,
 ) -> Result<Confinement, SpawnError> {
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
-    let abi = enforcement.require()?;
-    if let (Network::Localhost, Some(why)) = (rules.network, enforcement.no_namespaces()) {
-        let what = format!("network = \"localhost\" needs a network of the command's own, and {why}");
-        let hint = "set network to \"off\" or \"on\"";
-        return Err(SpawnError::Unenforceable { what, hint });
-    }
-    let resolved = Resolved::new(rules)?;
-    let reading = Reading::new(&resolved, enforcement.no_namespaces())?;
-    let ruleset = out_of_the_way(landlock::ruleset(&resolved, reading.as_ref(), abi)?)
-        .map_err(|source| SpawnError::Setup { stage: Stage::Ruleset, source })?;
-    let namespaces = enforcement.means().map(|means| Namespaces::new(&resolved, cwd, means, abi));
+    let layers = Layers::new(enforcement, rules.require)?;
+    let network = layers.network(rules.network, enforcement)?;
+    let resolved = Resolved::new(rules, network)?;
+    let reading = Reading::new(&resolved, enforcement.no_namespaces(), layers.otherwise)?;
+    let ruleset = layers.landlock.map(|abi| {
+        out_of_the_way(landlock::ruleset(&resolved, reading.as_ref(), abi)?)
+            .map_err(|source| SpawnError::Setup { stage: Stage::Ruleset, source })
+    });
+    let namespaces = layers.means.map(|means| Namespaces::new(&resolved, cwd, means, layers.abi()));
     Ok(Confinement {
         namespaces: namespaces.transpose()?,
         privileges: true,
-        ruleset: Some(ruleset),
-        filter: Some(seccomp::filter(policy.network())?),
+        ruleset: ruleset.transpose()?,
+        filter: layers.seccomp.then(|| seccomp::filter(network)).transpose()?,
     })
 }
 

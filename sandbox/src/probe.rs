@@ -7,16 +7,18 @@ use std::{fmt, io, path::Path, ptr, sync::OnceLock};
 use libc::c_long;
 
 use crate::{
-    error::{SpawnError, Stage},
-    landlock::{IOCTL_ABI, LEAST_ABI, SCOPE_ABI, TCP_ABI},
+    error::Stage,
+    landlock::LEAST_ABI,
     level::Level,
     namespaces::{Means, Namespaces},
-    policy::Rules,
+    policy::{Network, Rules},
+    promise::Present,
     resolved::Resolved,
     seccomp, supervisor,
 };
 
-/// What this kernel can enforce. [`Display`](fmt::Display) says it in plain words, one line per layer.
+/// What this kernel can enforce. [`Display`](fmt::Display) says it in plain words: its level, its layers, and
+/// what a policy promises, each with `enforced` or `open` and why, one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enforcement {
     landlock: Result<i32, Missing>,
@@ -45,6 +47,11 @@ pub fn probe() -> &'static Enforcement {
 }
 
 impl Enforcement {
+    /// The version of Landlock to use, if there is one.
+    pub(crate) fn landlock_version(&self) -> Option<i32> {
+        self.landlock.ok()
+    }
+
     /// The version of Landlock's interface that the kernel has, from 1.
     pub fn landlock_abi(&self) -> Option<u32> {
         self.landlock.ok().and_then(|abi| u32::try_from(abi).ok())
@@ -57,11 +64,30 @@ impl Enforcement {
 
     /// How much of a policy is enforced on this system.
     pub fn level(&self) -> Level {
-        match (self.require(), self.namespaces) {
-            (Err(_), _) => Level::None,
-            (Ok(_), Err(_)) => Level::Reduced,
-            (Ok(_), Ok(_)) => Level::Full,
+        match (self.suffices(), self.namespaces) {
+            (false, _) => Level::None,
+            (true, Err(_)) => Level::Reduced,
+            (true, Ok(_)) => Level::Full,
         }
+    }
+
+    /// Why the level is not the full one, if so: the most important layer that is missing, as a fragment.
+    pub fn shortfall(&self) -> Option<String> {
+        self.missing().into_iter().next()
+    }
+
+    /// What is missing, as fragments.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let landlock = match self.landlock {
+            Err(missing) => Some(format!("landlock {missing}")),
+            Ok(abi) if abi < LEAST_ABI => Some(format!(
+                "the kernel has landlock version {abi}, which lets files outside be emptied; \
+                 version {LEAST_ABI} is needed"
+            )),
+            Ok(_) => None,
+        };
+        let seccomp = self.seccomp.err().map(|missing| format!("seccomp {missing}"));
+        landlock.into_iter().chain(seccomp).chain(self.no_namespaces()).collect()
     }
 
     /// Why there are no namespaces, if so: a fragment for people.
@@ -76,63 +102,44 @@ impl Enforcement {
         self.namespaces.ok()
     }
 
-    /// Whether sandboxed commands can be run at all.
+    /// Whether sandboxed commands are run, unless the [full level](Level::Full), or
+    /// [nothing](crate::Require::Nothing), is required.
     pub fn confines(&self) -> bool {
-        self.require().is_ok()
+        self.suffices()
     }
 
-    /// The version of Landlock to use, if it and seccomp suffice for a sandbox.
-    pub(crate) fn require(&self) -> Result<i32, SpawnError> {
-        let lacking = |what: String| SpawnError::Unenforceable {
-            what,
-            hint: "use a kernel from 6.2 on with landlock and seccomp, or run without a sandbox with \
-                   sandbox_mode = \"danger-full-access\"",
-        };
-        let abi = self.landlock.map_err(|missing| lacking(format!("landlock {missing}")))?;
-        if abi < LEAST_ABI {
-            return Err(lacking(format!(
-                "the kernel has landlock version {abi}, which lets files outside be emptied; \
-                 version {LEAST_ABI} is needed"
-            )));
-        }
-        self.seccomp.map_err(|missing| lacking(format!("seccomp {missing}")))?;
-        Ok(abi)
+    /// Whether Landlock and seccomp are enough for a sandbox.
+    fn suffices(&self) -> bool {
+        self.landlock.is_ok_and(|abi| abi >= LEAST_ABI) && self.seccomp.is_ok()
     }
 }
 
 impl fmt::Display for Enforcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "level: {}", self.level())?;
         match self.landlock {
-            Ok(abi) => {
-                let since = |least| if abi >= least { "kept" } else { "open on this kernel" };
-                writeln!(f, "landlock: version {abi}")?;
-                writeln!(f, "  files outside are not written, moved or removed: kept")?;
-                writeln!(f, "  files outside are not emptied: {}", since(LEAST_ABI))?;
-                writeln!(f, "  tcp ports, a second time after seccomp: {}", since(TCP_ABI))?;
-                writeln!(f, "  devices are not controlled: {}", since(IOCTL_ABI))?;
-                writeln!(f, "  processes outside are not signalled: {}", since(SCOPE_ABI))?;
-            }
+            Ok(abi) => writeln!(f, "landlock: version {abi}")?,
             Err(missing) => writeln!(f, "landlock: {missing}")?,
         }
         match self.seccomp {
-            Ok(()) => writeln!(f, "seccomp: dangerous system calls and, by policy, the network are refused")?,
+            Ok(()) => writeln!(f, "seccomp: there")?,
             Err(missing) => writeln!(f, "seccomp: {missing}")?,
         }
-        let outside = "mode, owner and times of your own files outside";
-        match self.namespaces {
-            Ok(_) => {
-                writeln!(f, "namespaces: made for each command")?;
-                writeln!(f, "  {outside}: kept")?;
-                writeln!(f, "  processes outside are not seen: kept")?;
-            }
-            Err(_) => {
-                writeln!(f, "namespaces: {}", self.no_namespaces().unwrap_or_default())?;
-                writeln!(f, "  {outside}: open (landlock has no rule for them)")?;
-                writeln!(f, "  processes outside are not seen: open")?;
-            }
+        match (self.namespaces, self.no_namespaces()) {
+            (Ok(Means::Direct), _) => writeln!(f, "namespaces: made directly")?,
+            (Ok(Means::ByUserNamespace), _) => writeln!(f, "namespaces: made in a namespace for users")?,
+            (Err(_), why) => writeln!(f, "namespaces: {}", why.unwrap_or_default())?,
         }
-        writeln!(f, "level: {}", self.level())?;
-        write!(f, "sandboxed commands: {}", if self.confines() { "run" } else { "refused" })
+        let present = Present {
+            namespaces: self.namespaces.is_ok(),
+            landlock: self.landlock.unwrap_or(0),
+            seccomp: self.seccomp.is_ok(),
+        };
+        for promise in present.promises() {
+            writeln!(f, "{promise}")?;
+        }
+        let run = if self.confines() { "run" } else { "refused, unless [sandbox] require = \"none\"" };
+        write!(f, "sandboxed commands: {run}")
     }
 }
 
@@ -176,7 +183,7 @@ fn ask_namespaces() -> Result<Means, (Stage, i32)> {
     // A directory and a file to be covered: with those, all kinds of mounts are made that a command's view has.
     let rules = Rules { deny_read: vec!["/usr".into(), "/etc/passwd".into()], ..Rules::default() };
     for means in [Means::Direct, Means::ByUserNamespace] {
-        let tried = Resolved::new(&rules)
+        let tried = Resolved::new(&rules, Network::Off)
             .and_then(|resolved| Namespaces::new(&resolved, Path::new("/"), means, LEAST_ABI));
         match tried.map(|namespaces| supervisor::rehearse(&namespaces)) {
             Ok(Ok(())) => return Ok(means),
@@ -201,25 +208,35 @@ impl Enforcement {
     pub(crate) fn reduced(&self) -> Self {
         Self { namespaces: Err((Stage::Namespaces, libc::EPERM)), ..self.clone() }
     }
+
+    /// The same system with an older Landlock.
+    pub(crate) fn with_landlock(&self, abi: i32) -> Self {
+        Self { landlock: Ok(abi), ..self.clone() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Enforcement, Missing};
-    use crate::{error::Stage, level::Level, namespaces::Means};
+    use crate::{error::Stage, layers::Layers, level::Level, namespaces::Means, policy::Require};
 
     fn refusal(landlock: Result<i32, Missing>, seccomp: Result<(), Missing>) -> String {
         let enforcement = Enforcement { landlock, seccomp, namespaces: Ok(Means::Direct) };
         assert_eq!(enforcement.level(), Level::None);
         assert!(!enforcement.confines());
-        assert!(enforcement.to_string().ends_with("sandboxed commands: refused"));
-        enforcement.require().unwrap_err().to_string()
+        let end = "sandboxed commands: refused, unless [sandbox] require = \"none\"";
+        assert!(enforcement.to_string().ends_with(end));
+        for require in [Require::Full, Require::Reduced] {
+            assert!(Layers::new(&enforcement, require).is_err());
+        }
+        assert!(Layers::new(&enforcement, Require::Nothing).is_ok());
+        Layers::new(&enforcement, Require::Reduced).unwrap_err().to_string()
     }
 
     #[test]
     fn what_is_missing_is_said() {
-        let hint = "; use a kernel from 6.2 on with landlock and seccomp, or run without a sandbox with \
-                    sandbox_mode = \"danger-full-access\"";
+        let hint = "; use a kernel from 6.2 on with landlock and seccomp, or run with what there is by [sandbox] \
+                    require = \"none\", or without a sandbox by sandbox_mode = \"danger-full-access\"";
         for (landlock, seccomp, expected) in [
             (Err(Missing::NotBuilt), Ok(()), "landlock is not in this kernel"),
             (
@@ -247,20 +264,51 @@ mod tests {
         }
     }
 
+    const REFUSED: (Stage, i32) = (Stage::Namespaces, libc::EPERM);
+
+    #[test]
+    fn the_full_level_can_be_required() {
+        let reduced = Enforcement { landlock: Ok(7), seccomp: Ok(()), namespaces: Err(REFUSED) };
+        assert_eq!(reduced.level(), Level::Reduced);
+        assert!(Layers::new(&reduced, Require::Reduced).is_ok());
+        assert_eq!(
+            Layers::new(&reduced, Require::Full).unwrap_err().to_string(),
+            "the sandbox can not be enforced here: this system refuses to make namespaces (Operation not permitted \
+             (os error 1)), and the full level is required; permit namespaces to this user, or do with less by \
+             [sandbox] require = \"reduced\""
+        );
+        let full = Enforcement { namespaces: Ok(Means::Direct), ..reduced };
+        assert!(Layers::new(&full, Require::Full).is_ok());
+    }
+
+    /// What of the promises is not enforced.
+    fn not_kept(landlock: Result<i32, Missing>, namespaces: Result<Means, (Stage, i32)>) -> Vec<String> {
+        let enforcement = Enforcement { landlock, seccomp: Ok(()), namespaces };
+        let text = enforcement.to_string();
+        assert!(text.starts_with(&format!("level: {}\nlandlock: ", enforcement.level())), "{text}");
+        text.lines()
+            .filter(|line| line.contains(": open (") || line.contains(": refused ("))
+            .map(str::to_owned)
+            .collect()
+    }
+
     #[test]
     fn what_is_open_is_said() {
-        let namespaces = Err((Stage::Namespaces, libc::EPERM));
-        let reduced = Enforcement { landlock: Ok(3), seccomp: Ok(()), namespaces };
-        assert_eq!(reduced.level(), Level::Reduced);
-        let text = reduced.to_string();
-        let refused =
-            "namespaces: this system refuses to make namespaces (Operation not permitted (os error 1))";
-        assert!(text.contains(refused), "{text}");
-        assert!(text.contains("processes outside are not signalled: open on this kernel"), "{text}");
-        assert!(text.ends_with("sandboxed commands: run"), "{text}");
-        let full = Enforcement { landlock: Ok(7), seccomp: Ok(()), namespaces: Ok(Means::Direct) };
-        assert_eq!(full.level(), Level::Full);
-        let text = full.to_string();
-        assert!(!text.contains("open on this kernel"), "{text}");
+        assert_eq!(not_kept(Ok(7), Ok(Means::Direct)), [""; 0]);
+        assert_eq!(not_kept(Ok(3), Ok(Means::ByUserNamespace)), [""; 0]);
+        let reduced = [
+            "nor are their modes, owners, times and attributes changed: open (landlock has no rule for it)",
+            "protected paths in the writable roots stay: open (landlock can except nothing from a writable root)",
+            "processes outside are not seen: open (landlock has no rule for it)",
+            "with network = \"localhost\", only the command itself is: refused (it needs namespaces)",
+        ];
+        assert_eq!(not_kept(Ok(7), Err(REFUSED)), reduced);
+        let old = not_kept(Ok(3), Err(REFUSED));
+        assert_eq!(old.len(), 6, "{old:?}");
+        assert!(old.contains(
+            &"nor are they signalled: open (this version of landlock does not know it)".to_owned()
+        ));
+        let bare = not_kept(Err(Missing::NotBuilt), Err(REFUSED));
+        assert_eq!(bare.len(), 10, "{bare:?}");
     }
 }

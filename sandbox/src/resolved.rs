@@ -12,12 +12,14 @@ use crate::{
     devices::{self, Node},
     error::SpawnError,
     landlock,
-    policy::Rules,
+    policy::{Network, Rules},
 };
 
 /// A policy's rules, with the places found that they name.
 pub(crate) struct Resolved<'a> {
     pub(crate) rules: &'a Rules,
+    /// The network that a command gets.
+    pub(crate) network: Network,
     /// The writable roots, opened.
     pub(crate) roots: Vec<(PathBuf, OwnedFd)>,
     /// The names that they go by now, without links.
@@ -29,14 +31,14 @@ pub(crate) struct Resolved<'a> {
 }
 
 impl<'a> Resolved<'a> {
-    pub(crate) fn new(rules: &'a Rules) -> Result<Self, SpawnError> {
+    pub(crate) fn new(rules: &'a Rules, network: Network) -> Result<Self, SpawnError> {
         let roots = landlock::open_roots(&rules.writable_roots)?;
         let real = |(path, root): &(PathBuf, OwnedFd)| {
             real(root).map_err(|source| SpawnError::WritableRoot { path: path.clone(), source })
         };
         let real_roots = roots.iter().map(real).collect::<Result<Vec<_>, _>>()?;
         let denied = denied::resolve(&rules.deny_read, &real_roots)?;
-        Ok(Self { rules, roots, real_roots, denied, devices: devices::nodes(&rules.devices) })
+        Ok(Self { rules, network, roots, real_roots, denied, devices: devices::nodes(&rules.devices) })
     }
 }
 

@@ -21,7 +21,10 @@ use rustix::{
 };
 
 use super::building;
-use crate::{denied::Denied, error::SpawnError, namespaces::RESOLVER, policy::Read, resolved::Resolved};
+use crate::{
+    denied::Denied, error::SpawnError, layers::Otherwise, namespaces::RESOLVER, policy::Read,
+    resolved::Resolved,
+};
 
 /// To read a file, to list a directory, to execute a program.
 pub(crate) const READABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir | Execute});
@@ -47,6 +50,9 @@ const SYSTEM: [&str; 15] = [
     "/dev",
 ];
 
+/// What can be done about a path that can not be denied.
+const HINT: &str = "move it, or take it out of [sandbox] deny_read";
+
 /// How many rules are made, at most, to except what is denied.
 const MOST_RULES: usize = 4096;
 
@@ -59,13 +65,18 @@ pub(crate) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// What may be read apart from the writable roots, if that is not everything. `open` says why nothing but
     /// Landlock keeps what is denied, if that is so.
-    pub(crate) fn new(resolved: &'a Resolved<'_>, open: Option<String>) -> Result<Option<Self>, SpawnError> {
+    pub(crate) fn new(
+        resolved: &'a Resolved<'_>,
+        open: Option<String>,
+        otherwise: Otherwise,
+    ) -> Result<Option<Self>, SpawnError> {
         let denied = if open.is_some() { resolved.denied.as_slice() } else { &[] };
         for denied in denied {
             if let Some(root) = resolved.real_roots.iter().find(|root| denied.real.starts_with(root)) {
-                let (root, open) = (root.display(), open.as_deref().unwrap_or_default());
+                let (path, root) = (denied.named.display(), root.display());
                 let why = format!("lies in the writable root {root}, of which landlock can except nothing");
-                return Err(denied_can_not_be_kept(denied, &format!("{why}, and {open}")));
+                let open = open.as_deref().unwrap_or_default();
+                otherwise.open(format!("{path}, which deny_read names, {why}, and {open}"), HINT)?;
             }
         }
         let tops = match &resolved.rules.read {
@@ -158,6 +169,6 @@ fn open(dir: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
 fn denied_can_not_be_kept(denied: &Denied, why: &str) -> SpawnError {
     SpawnError::Unenforceable {
         what: format!("{}, which deny_read names, {why}", denied.named.display()),
-        hint: "move it, or take it out of [sandbox] deny_read",
+        hint: HINT,
     }
 }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod network;
 mod protected;
 mod reading;
+mod require;
 mod terminal;
 
 use std::{

@@ -2,13 +2,18 @@
 
 use std::{collections::BTreeMap, env};
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, apply_filter};
 
 /// From here on, in this thread and those it starts, `call` answers with `errno`.
 pub(crate) fn take_away(call: i64, errno: i32) {
+    refuse(call, Vec::new(), errno);
+}
+
+/// The same where one of these rules applies.
+pub(crate) fn refuse(call: i64, when: Vec<SeccompRule>, errno: i32) {
     let action = SeccompAction::Errno(errno as u32);
     let arch = env::consts::ARCH.try_into().unwrap();
-    let rules = BTreeMap::from([(call, Vec::new())]);
+    let rules = BTreeMap::from([(call, when)]);
     let filter: BpfProgram =
         SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();
     apply_filter(&filter).unwrap();
