@@ -24,6 +24,7 @@ mod error;
 mod exec;
 mod files;
 mod landlock;
+mod layer;
 mod level;
 mod mounts;
 mod namespaces;

@@ -20,6 +20,7 @@ use crate::{
     error::{SpawnError, Stage},
     exec::out_of_the_way,
     landlock::{self, Reading},
+    layer::Without,
     namespaces::Namespaces,
     policy::{Network, Policy},
     probe::{Enforcement, probe},
@@ -60,6 +61,7 @@ pub(crate) struct Confinement {
     pub(crate) ruleset: Option<OwnedFd>,
     /// The system call filter to install.
     pub(crate) filter: Option<&'static Filter>,
+    pub(crate) without: Without,
 }
 
 /// Our ends of what the command's standard streams are connected to.
@@ -146,6 +148,7 @@ pub(crate) fn confine(
         privileges: true,
         ruleset: Some(ruleset),
         filter: Some(seccomp::filter(policy.network())?),
+        without: Without::default(),
     })
 }
 
