@@ -5,6 +5,7 @@ mod commands;
 mod compatibility;
 mod escape;
 mod files;
+mod floods;
 mod lifecycle;
 mod protected;
 mod reading;
