@@ -19,6 +19,7 @@ compile_error!("codex needs a Unix system; on Windows, use WSL 2");
 mod child;
 mod command;
 mod denied;
+mod devices;
 mod elsewhere;
 mod error;
 mod exec;

@@ -11,7 +11,6 @@
 )]
 
 use std::{
-    collections::BTreeMap,
     env,
     future::Future,
     io::{BufRead, BufReader, Read, Write},
@@ -20,8 +19,11 @@ use std::{
     process::Stdio,
 };
 
+mod without;
+
 use sandbox::{Command, Exit, Input, Level, Network, Output, Policy, probe, spawn};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+
+use self::without::take_away;
 
 /// Whether this is the process that runs the case.
 fn is_alone() -> bool {
@@ -47,16 +49,6 @@ fn alone(test: &str, case: impl Future<Output = ()>) {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-/// From here on, in this thread and those it starts, `call` answers with `errno`.
-fn take_away(call: i64, errno: i32) {
-    let action = SeccompAction::Errno(errno as u32);
-    let arch = env::consts::ARCH.try_into().unwrap();
-    let rules = BTreeMap::from([(call, Vec::new())]);
-    let filter: BpfProgram =
-        SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();
-    apply_filter(&filter).unwrap();
 }
 
 fn touch(file: &Path) -> Command {

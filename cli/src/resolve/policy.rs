@@ -4,14 +4,22 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use sandbox::{Policy, Read, Rules};
+use sandbox::{Level, Policy, Read, Rules};
 
 use super::Flags;
 use super::environment::Variables;
 use super::layering::Layering;
 use super::limits::{Limits, Mode};
-use crate::config::{ConfigError, Home, Layers, Origin, Values};
+use crate::config::{ConfigError, Home, Layers, Origin, Values, unknown_keys};
 use crate::secrets::Secrets;
+
+/// What may not be read unless `deny_read` says otherwise: keys and logins, below the user's folder.
+const DENIED: [&str; 4] = [".ssh", ".aws", ".gnupg", ".config/gcloud"];
+/// Files of ours that hold keys. No setting makes them readable to a sandboxed command.
+const CREDENTIALS: [&str; 2] = ["auth.json", ".credentials.json"];
+
+/// All the variables of a command.
+pub(crate) type Environment = Vec<(OsString, OsString)>;
 
 /// Answers under which policy and with which environment commands run.
 pub(crate) struct Policies {
@@ -21,7 +29,7 @@ pub(crate) struct Policies {
     layering: Layering,
     secrets: Secrets,
     /// Our own environment.
-    inherited: Vec<(OsString, OsString)>,
+    inherited: Environment,
 }
 
 impl Policies {
@@ -35,6 +43,19 @@ impl Policies {
         Ok(Self { home, start, layering, secrets, inherited: std::env::vars_os().collect() })
     }
 
+    /// Sets the sandbox mode where the command line chose none, whatever the file says.
+    pub(crate) fn with_default_mode(mut self, mode: &str) -> Result<Self, ConfigError> {
+        self.layering.default_mode(mode)?;
+        Ok(self)
+    }
+
+    /// The policy and the environment of commands where we were started, when nobody asks for anything else.
+    pub(crate) fn here(&self) -> Result<(Policy, Environment), ConfigError> {
+        let policy = self.policy(self.layering.person(), &real(&self.start))?;
+        let environment = self.environment(self.layering.person(), &policy)?;
+        Ok((policy, environment))
+    }
+
     /// What commands may do in a folder under these layers, which lie over the person's.
     pub(super) fn policy(&self, layers: &Layers, cwd: &Path) -> Result<Policy, ConfigError> {
         let person = Limits::of_person(self.layering.person(), &self.home, &self.start)?;
@@ -43,9 +64,11 @@ impl Policies {
         if mode == Mode::FullAccess {
             return Ok(Policy::FullAccess);
         }
-        let ceiling = person.grants(mode, &[]);
+        let user = self.home.user();
+        let denied: Vec<PathBuf> = user.iter().flat_map(|user| DENIED.map(|name| user.join(name))).collect();
+        let ceiling = person.grants(mode, &denied);
         let unlimited = person.mode.as_ref().is_some_and(|mode| mode.value == Mode::FullAccess);
-        let mut grants = asked.grants(mode, &[]);
+        let mut grants = asked.grants(mode, &denied);
         grants = if unlimited {
             grants.denying(&ceiling)
         } else {
@@ -56,6 +79,7 @@ impl Policies {
         folders.append(&mut grants.folders);
         folders.extend(grants.slash_tmp.then(|| PathBuf::from("/tmp")));
         folders.extend(self.tmpdir().filter(|_| grants.tmpdir));
+        grants.deny_read.extend(CREDENTIALS.map(|name| self.home.folder().join(name)));
         let read = if grants.read_everything { Read::Everything } else { Read::Only(folders.clone()) };
         let mut rules = Rules {
             read,
@@ -76,9 +100,11 @@ impl Policies {
         let mut roots = folders;
         roots.retain(|root| root.is_dir() && self.keeps_settings(root));
         roots.dedup();
-        if memories {
-            let folder = real(self.home.folder()).join("memories");
-            roots.extend(Some(folder).filter(|folder| folder.is_dir()));
+        let home = real(self.home.folder());
+        if roots.iter().any(|root| home.starts_with(real(root))) {
+            rules.protected.push(home);
+        } else if memories {
+            roots.extend(Some(home.join("memories")).filter(|folder| folder.is_dir()));
         }
         rules.writable_roots = roots;
     }
@@ -132,10 +158,12 @@ impl Policies {
     }
 
     /// Whether our own settings and records stay unwritable with a folder: an agent that can write them could give
-    /// itself more at the next start.
+    /// itself more at the next start. In a folder above them they are protected, which the full level alone can do.
     fn keeps_settings(&self, folder: &Path) -> bool {
         let (home, folder) = (real(self.home.folder()), real(folder));
-        !home.starts_with(&folder) && !folder.starts_with(&home)
+        let among = folder.starts_with(&home);
+        let above = home.starts_with(&folder);
+        !among && (!above || home.is_dir() && sandbox::probe().level() == Level::Full)
     }
 
     /// `TMPDIR`, unless a careless caller made it a folder that matters.
@@ -166,11 +194,7 @@ impl Policies {
     }
 
     /// The environment of commands under these layers and a policy.
-    pub(super) fn environment(
-        &self,
-        layers: &Layers,
-        policy: &Policy,
-    ) -> Result<Vec<(OsString, OsString)>, ConfigError> {
+    pub(super) fn environment(&self, layers: &Layers, policy: &Policy) -> Result<Environment, ConfigError> {
         let resolve = |layers| -> Result<_, ConfigError> {
             let variables = Variables::read(Values(layers))?;
             Ok(variables.of(&self.inherited, &self.secrets, policy))
@@ -180,6 +204,11 @@ impl Policies {
         let mut asked = resolve(layers)?;
         asked.retain(|variable| granted.contains(variable));
         Ok(asked)
+    }
+
+    /// Keys that nothing reads, each with its place: they are worth a warning, being mistyped or from elsewhere.
+    pub(crate) fn unknown_keys(&self) -> Vec<String> {
+        unknown_keys(self.layering.person())
     }
 
     pub(crate) fn layering(&self) -> &Layering {

@@ -7,6 +7,7 @@ mod escape;
 mod files;
 mod floods;
 mod lifecycle;
+mod network;
 mod protected;
 mod reading;
 mod terminal;
