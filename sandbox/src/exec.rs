@@ -23,6 +23,7 @@ use libc::{c_int, c_long};
 
 use crate::{
     error::Stage,
+    layer::{Layer, Without},
     plan::{Confinement, Plan},
     seccomp::Filter,
     syscall::{KERNEL_SIGSET, address, call, errno, set_errno, step},
@@ -57,6 +58,7 @@ pub(crate) struct Image {
     ruleset: RawFd,
     filter: Option<libc::sock_fprog>,
     privileges: bool,
+    without: Without,
     /// Whether its standard input is to be the terminal of its session.
     terminal: bool,
     /// Reserved, not filled: only what is used of it costs memory.
@@ -73,7 +75,7 @@ struct Start<'a> {
 
 impl Image {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let Confinement { privileges, ruleset, filter, .. } = &plan.confinement;
+        let Confinement { privileges, ruleset, filter, without, .. } = &plan.confinement;
         let raw = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         Self {
             candidates: null_terminated(&plan.candidates),
@@ -84,6 +86,7 @@ impl Image {
             ruleset: raw(ruleset),
             filter: filter.map(Filter::program),
             privileges: *privileges,
+            without: *without,
             terminal: plan.terminal,
             stack: Vec::with_capacity(STACK),
         }
@@ -124,7 +127,9 @@ impl Image {
     unsafe fn become_program(&self, supervisor: c_long) -> Result<Infallible, Stage> {
         // SAFETY: as the caller promises.
         unsafe {
-            step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
+            if self.without.keeps(Layer::Session) {
+                step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
+            }
             die_with(supervisor)?;
             self.place_descriptors()?;
             if self.terminal {
@@ -135,7 +140,9 @@ impl Image {
             let none = [0u64; 2];
             let core = [0, libc::RLIMIT_CORE as c_long, address(none.as_ptr()), 0, 0];
             step(call(libc::SYS_prlimit64, core), Stage::Limits)?;
-            new_session_keyring()?;
+            if self.without.keeps(Layer::Keyring) {
+                new_session_keyring()?;
+            }
             if self.privileges {
                 drop_privileges(0)?;
             }
@@ -172,7 +179,9 @@ impl Image {
                 step(call(libc::SYS_dup3, ruleset), Stage::Descriptors)?;
                 first_unused = RULESET_FD + 1;
             }
-            step(call(libc::SYS_close_range, [first_unused, EVERYTHING, 0, 0, 0]), Stage::Descriptors)?;
+            if self.without.keeps(Layer::Descriptors) {
+                step(call(libc::SYS_close_range, [first_unused, EVERYTHING, 0, 0, 0]), Stage::Descriptors)?;
+            }
         }
         Ok(())
     }

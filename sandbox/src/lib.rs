@@ -26,6 +26,7 @@ mod error;
 mod exec;
 mod files;
 mod landlock;
+mod layer;
 mod layers;
 mod level;
 mod mounts;

@@ -23,6 +23,8 @@ use libc::c_int;
 
 mod cover;
 mod device;
+#[cfg(test)]
+mod less;
 mod loopback;
 mod mount;
 mod pins;
@@ -40,6 +42,7 @@ use self::{
 use crate::{
     error::{SpawnError, Stage},
     landlock,
+    layer::{Layer, Without},
     policy::{Network, Read},
     protected,
     resolved::Resolved,
@@ -89,6 +92,7 @@ pub(crate) struct Namespaces {
     readable: u64,
     /// The terminal that it is given, which was made in our `/dev/pts`, not in its own.
     console: Option<Place>,
+    without: Without,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -159,6 +163,7 @@ impl Namespaces {
             terminal,
             readable,
             console: None,
+            without: Without::default(),
         })
     }
 
@@ -205,12 +210,18 @@ impl Namespaces {
                 place.take()?;
             }
             let read_only = if self.all_writable { 0 } else { READ_ONLY };
-            attributes(libc::AT_FDCWD, c"/", read_only | NO_SUID_DEV, libc::AT_RECURSIVE)?;
+            let no_devices = if self.without.keeps(Layer::Devices) { NO_SUID_DEV } else { 0 };
+            attributes(libc::AT_FDCWD, c"/", read_only | no_devices, libc::AT_RECURSIVE)?;
             for place in self.places.iter().filter(|place| place.make.is_none()) {
                 place.lay()?;
             }
             let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-            mount(c"proc", c"/proc", flags | libc::MS_RDONLY, None)?;
+            if self.without.keeps(Layer::Proc) {
+                mount(c"proc", c"/proc", flags | libc::MS_RDONLY, None)?;
+            }
+            if !self.without.keeps(Layer::Devices) {
+                return Ok(());
+            }
             let workshop = self.own_devices(ruleset)?;
             if let Some(links) = &self.run {
                 mount(c"tmpfs", c"/run", flags, Some(c"mode=755,size=1m"))?;

@@ -20,6 +20,7 @@ use crate::{
     error::{SpawnError, Stage},
     exec::out_of_the_way,
     landlock::{self, Reading},
+    layer::Without,
     layers::Layers,
     namespaces::Namespaces,
     policy::Policy,
@@ -61,6 +62,7 @@ pub(crate) struct Confinement {
     pub(crate) ruleset: Option<OwnedFd>,
     /// The system call filter to install.
     pub(crate) filter: Option<&'static Filter>,
+    pub(crate) without: Without,
 }
 
 /// Our ends of what the command's standard streams are connected to.
@@ -144,6 +146,7 @@ pub(crate) fn confine(
         privileges: true,
         ruleset: ruleset.transpose()?,
         filter: layers.seccomp.then(|| seccomp::filter(network)).transpose()?,
+        without: Without::default(),
     })
 }
 

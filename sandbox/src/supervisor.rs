@@ -21,6 +21,7 @@ use libc::{c_int, c_long};
 use crate::{
     error::Stage,
     exec::{self, FIRST_FREE_FD, Image},
+    layer::Layer,
     namespaces::StandIns,
     status::{self},
     syscall::{KERNEL_SIGSET, address, call, errno, step},
@@ -126,7 +127,9 @@ unsafe fn prepare(birth: &Birth<'_>, stand_ins: &mut StandIns) -> Result<(), Sta
     // SAFETY: plain numbers, and a set of the kernel's size.
     unsafe {
         // Out of the terminal's reach: what is typed there is meant for others.
-        step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
+        if birth.without.keeps(Layer::Session) {
+            step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
+        }
         default_signals();
         adopt(birth)?;
         // Room for what the supervisor opens. The plan's descriptors lie above.

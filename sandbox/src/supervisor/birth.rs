@@ -18,6 +18,7 @@ use super::{block_all, exit, prepare, run, tell};
 use crate::{
     error::Stage,
     exec::{self, Image},
+    layer::Without,
     namespaces::{Namespaces, StandIns},
     plan::Plan,
     status::{self, Message},
@@ -39,7 +40,8 @@ pub(crate) fn fork(plan: &Plan, status: &OwnedFd) -> Result<Handle, (Stage, io::
     let image = Image::new(plan);
     let namespaces = plan.confinement.namespaces.as_ref();
     let ruleset = plan.confinement.ruleset.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-    let birth = Birth { namespaces, ruleset, status: status.as_raw_fd(), parent: parent() };
+    let without = plan.confinement.without;
+    let birth = Birth { namespaces, ruleset, status: status.as_raw_fd(), parent: parent(), without };
     // SAFETY: the child has one thread, and `plan`, which `image` points into, is alive.
     unsafe { birth.give(libc::SIGCHLD, || run(&birth, &image)) }
 }
@@ -50,7 +52,8 @@ pub(crate) fn rehearse(namespaces: &Namespaces) -> Result<(), (Stage, io::Error)
     let (reading, status) = pipe_with(PipeFlags::CLOEXEC).map_err(pipes)?;
     let status = exec::out_of_the_way(status).map_err(|error| (Stage::Pipes, error))?;
     let namespaces = Some(namespaces);
-    let birth = Birth { namespaces, ruleset: -1, status: status.as_raw_fd(), parent: parent() };
+    let (status_fd, without) = (status.as_raw_fd(), Without::default());
+    let birth = Birth { namespaces, ruleset: -1, status: status_fd, parent: parent(), without };
     // SAFETY: the child has one thread. It ends without a signal to this process, and blocks those that are
     // meant for it.
     let child = unsafe {
@@ -95,6 +98,7 @@ pub(super) struct Birth<'a> {
     pub(super) ruleset: RawFd,
     pub(super) status: RawFd,
     pub(super) parent: c_long,
+    pub(super) without: Without,
 }
 
 impl Birth<'_> {

@@ -1,5 +1,7 @@
 //! What must go on working inside.
 
+mod tools;
+
 use super::{
     Weaken, finish, nothing, program, reduced, refusal, run, sh, spawn_weakened, with, within, writable,
 };
@@ -8,7 +10,7 @@ use crate::{Exit, Network, Policy};
 /// Runs a script inside a fresh workspace, at each level; gives what it printed, or fails with it.
 async fn works(network: Network, command: crate::Command) -> String {
     let mut texts = Vec::new();
-    for weaken in [nothing as Weaken, reduced] {
+    for weaken in both_levels() {
         let dir = tempfile::tempdir().unwrap();
         let policy = Policy::workspace_write(vec![dir.path().to_owned()], network);
         let command = with("HOME", dir.path(), within(dir.path(), command.clone()));
@@ -18,6 +20,10 @@ async fn works(network: Network, command: crate::Command) -> String {
     }
     assert_eq!(texts[0], texts[1], "the levels differ");
     texts.swap_remove(0)
+}
+
+fn both_levels() -> [Weaken; 2] {
+    [nothing, reduced]
 }
 
 async fn shell(script: &str) -> String {
@@ -100,21 +106,6 @@ d.execute('create table t(x)'); d.execute('insert into t values(1)'); d.commit()
 print(d.execute('select * from t').fetchall(), tempfile.TemporaryFile(dir='.').write(b'x'))
 ";
     assert_eq!(python(script).await, "[(1,)] 1\n");
-}
-
-#[tokio::test]
-async fn git_works() {
-    if std::process::Command::new("git").arg("--version").output().is_err() {
-        return; // not part of this crate's needs
-    }
-    let script = "set -e
-git init -q -b main .; git config user.email a@b; git config user.name n
-echo 1 > f; git add f; git commit -qm one
-git checkout -qb side; echo 2 > g; git add g; git commit -qm two
-git checkout -q main; echo 3 > h; git add h; git commit -qm three
-git rebase -q main side; git gc -q; git worktree add -q wt main
-git log --format=%s side";
-    assert_eq!(shell(script).await, "two\nthree\none\n");
 }
 
 #[tokio::test]

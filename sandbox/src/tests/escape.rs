@@ -4,6 +4,7 @@
 
 mod documented;
 mod keeper;
+mod layers;
 mod listener;
 mod look;
 mod numbers;
@@ -18,12 +19,12 @@ use std::{
 
 use self::{
     documented::{AT_EVERY_LEVEL, REDUCED, REDUCED_BEFORE_6_10, REDUCED_BEFORE_6_12, open},
-    probe::{FILES, FULL, KERNEL, MACHINE, NETWORK, OUT_OF_SCOPE, PROCESSES, SOCKETS, all, probes},
+    probe::{FILES, FULL, KERNEL, MACHINE, NETWORK, OUT_OF_SCOPE, PROCESSES, READING, SOCKETS, all, probes},
     scene::{Attempt, NOBODY, Scene},
 };
 use super::{Weaken, finish, nothing, reduced, run, sh, spawn_weakened};
 use crate::{
-    Network, Policy,
+    Network, Policy, Read, Rules,
     exec::out_of_the_way,
     landlock::{self, IOCTL_ABI, LEAST_ABI, SCOPE_ABI},
     plan::Plan,
@@ -32,6 +33,7 @@ use crate::{
 
 type Table = &'static str;
 
+const FREE: [Table; 9] = [FILES, FULL, NETWORK, SOCKETS, PROCESSES, KERNEL, MACHINE, READING, OUT_OF_SCOPE];
 /// What a sandbox keeps while the network is off.
 const KEPT: [Table; 7] = [FILES, FULL, NETWORK, SOCKETS, PROCESSES, KERNEL, MACHINE];
 const EVERY: [Table; 8] = [FILES, FULL, NETWORK, SOCKETS, PROCESSES, KERNEL, MACHINE, OUT_OF_SCOPE];
@@ -64,7 +66,7 @@ async fn escapes(
 
 /// What becomes of them where nothing keeps them.
 fn free() -> Vec<Attempt> {
-    let scene = Scene::new(probes(&EVERY));
+    let scene = Scene::new(probes(&FREE));
     let command = scene.command();
     let mut free = std::process::Command::new(command.program);
     free.args(command.args).env_clear().envs(command.env).current_dir(command.cwd).stdin(scene.stdin());
@@ -81,7 +83,7 @@ fn workspace(network: Network) -> impl Fn(&Scene) -> Policy {
 
 #[test]
 fn there_are_enough_and_each_has_a_name_of_its_own() {
-    let names: Vec<_> = EVERY.iter().flat_map(|table| all(table)).map(|probe| probe.name).collect();
+    let names: Vec<_> = FREE.iter().flat_map(|table| all(table)).map(|probe| probe.name).collect();
     let different: BTreeSet<_> = names.iter().collect();
     assert_eq!(different.len(), names.len());
     assert!(names.len() >= 300, "{}", names.len());
@@ -126,6 +128,31 @@ async fn with_the_network_on_only_the_network_is_reached() {
     }
 }
 
+/// Everything outside may not be read, by name or for want of it.
+fn reading(limit: impl Fn(&Scene, &mut Rules)) -> impl Fn(&Scene) -> Policy {
+    move |scene| {
+        let mut rules = Rules { writable_roots: vec![scene.inside()], ..Rules::default() };
+        limit(scene, &mut rules);
+        Policy::Sandboxed(rules)
+    }
+}
+
+fn denied(scene: &Scene, rules: &mut Rules) {
+    rules.deny_read = vec![scene.outside_dir()];
+}
+
+fn not_listed(scene: &Scene, rules: &mut Rules) {
+    rules.read = Read::Only(vec![scene.script()]);
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_is_not_read() {
+    for weaken in [nothing as Weaken, reduced] {
+        assert_eq!(escapes(reading(denied), &[READING], weaken).await, BTreeSet::new());
+        assert_eq!(escapes(reading(not_listed), &[READING], weaken).await, BTreeSet::new());
+    }
+}
+
 /// The kernels that there are between the oldest that will do and this one, as far as Landlock goes.
 #[tokio::test]
 async fn on_older_kernels_no_more_gets_out_than_is_said() {
@@ -164,7 +191,7 @@ fn an_ordinary_user_does_not_get_out_either() {
     let copy = dir.path().join("tests");
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     let output = std::process::Command::new(copy)
-        .args(["tests::escape::", "--skip", "ordinary", "--test-threads", "1"])
+        .args(["tests::escape::", "--skip", "ordinary", "--test-threads", "2"])
         .current_dir("/")
         .uid(NOBODY)
         .gid(NOBODY)

@@ -6,6 +6,7 @@ mod commands;
 mod compatibility;
 mod escape;
 mod files;
+mod floods;
 mod lifecycle;
 mod network;
 mod protected;

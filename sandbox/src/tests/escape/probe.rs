@@ -10,6 +10,8 @@ pub(super) const SOCKETS: &str = include_str!("probes/sockets.py");
 pub(super) const PROCESSES: &str = include_str!("probes/processes.py");
 pub(super) const KERNEL: &str = include_str!("probes/kernel.py");
 pub(super) const MACHINE: &str = include_str!("probes/machine.py");
+/// What some policies keep from being read.
+pub(super) const READING: &str = include_str!("probes/reading.py");
 /// What nobody keeps, and the documentation says so.
 pub(super) const OUT_OF_SCOPE: &str = include_str!("probes/out_of_scope.py");
 

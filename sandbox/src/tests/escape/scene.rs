@@ -91,7 +91,7 @@ impl Scene {
             scene.keeper.iter().flat_map(|it| it.victims.clone()).collect::<Vec<_>>().into_iter();
         let outsides = probes.into_iter().enumerate();
         scene.probes = outsides.map(|(number, probe)| scene.outside(number, probe, &mut victims)).collect();
-        fs::write(scene.base.path().join("probes.py"), scene.program()).unwrap();
+        fs::write(scene.script(), scene.program()).unwrap();
         for number in 0..scene.probes.len() {
             let look = scene.look(&scene.probes[number], "");
             scene.probes[number].before = look;
@@ -160,6 +160,16 @@ impl Scene {
         self.base.path().join("in")
     }
 
+    /// Where everything is that is outside.
+    pub(super) fn outside_dir(&self) -> PathBuf {
+        self.base.path().join("out")
+    }
+
+    /// The one file that the probes need from elsewhere, besides programs and libraries.
+    pub(super) fn script(&self) -> PathBuf {
+        self.base.path().join("probes.py")
+    }
+
     /// What is to be the probes' standard input.
     pub(super) fn stdin(&self) -> OwnedFd {
         self.terminal.1.try_clone().unwrap()
@@ -167,7 +177,7 @@ impl Scene {
 
     /// All probes as one command.
     pub(super) fn command(&self) -> Command {
-        let script = self.base.path().join("probes.py").display().to_string();
+        let script = self.script().display().to_string();
         within(&self.inside(), program("python3", &["-ISEB", &script]))
     }
 
@@ -295,6 +305,11 @@ fn lay_out(inside: &Path, out: &Path, beside: &Path, probe: &Probe) {
     symlink(out, inside.join("dirlink")).unwrap();
     if probe.script.contains("planted") {
         fs::hard_link(out.join("file"), inside.join("planted")).unwrap();
+    }
+    if probe.script.contains("denied") {
+        fs::create_dir_all(out.join("denied/names").join(SECRET)).unwrap();
+        fs::write(out.join("denied/key"), SECRET).unwrap();
+        fs::write(out.join("denied/program"), format!("echo {SECRET}")).unwrap();
     }
     if is_root() {
         fs::set_permissions(out.join("private"), fs::Permissions::from_mode(0o600)).unwrap();
