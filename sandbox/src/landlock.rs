@@ -29,7 +29,7 @@ use crate::{
 
 mod reading;
 
-pub(crate) use reading::{READABLE, Reading};
+pub(crate) use reading::{READABLE, Reading, SYSTEM};
 
 /// The first version that keeps files outside from being emptied; below it, there is no sandbox.
 pub(crate) const LEAST_ABI: i32 = 3;

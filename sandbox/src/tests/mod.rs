@@ -4,6 +4,7 @@
 mod commands;
 mod compatibility;
 mod escape;
+mod file_rules;
 mod files;
 mod lifecycle;
 mod protected;
