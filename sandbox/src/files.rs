@@ -38,11 +38,8 @@ mod readable;
 mod reading;
 
 pub use self::reading::{Entry, EntryKind, ReadDir};
-use self::{
-    kept::Kept,
-    location::{Location, identity},
-    reading::Reading,
-};
+pub(crate) use self::{kept::Kept, location::Location, readable::Readable};
+use self::{location::identity, reading::Reading};
 
 /// Resolution gives `EAGAIN` when something on the way was renamed meanwhile. A few new tries settle that;
 /// someone who renames without end gets the error.
@@ -119,7 +116,7 @@ fn beneath(root: &Path, place: &Path) -> Option<PathBuf> {
 }
 
 /// `path` with the links of its existing part followed.
-fn follow_links(path: &Path) -> PathBuf {
+pub(crate) fn follow_links(path: &Path) -> PathBuf {
     for existing in path.ancestors() {
         if let Ok(real) = existing.canonicalize() {
             return path.strip_prefix(existing).map_or_else(|_| real.clone(), |rest| real.join(rest));

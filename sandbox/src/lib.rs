@@ -18,6 +18,7 @@ compile_error!("codex needs a Unix system; on Windows, use WSL 2");
 
 mod child;
 mod command;
+mod denial;
 mod denied;
 mod elsewhere;
 mod error;
@@ -55,6 +56,7 @@ pub use crate::{
 };
 pub use crate::{
     command::{Command, Exit, Input, Output, Signal, Size},
+    denial::{Denial, PathReason, Refused},
     error::{AccessError, SpawnError, Stage},
     level::Level,
     policy::{Device, Network, Policy, Read, Require, Rules},

@@ -3,6 +3,7 @@
 
 mod commands;
 mod compatibility;
+mod denial;
 mod escape;
 mod file_rules;
 mod files;
