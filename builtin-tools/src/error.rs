@@ -39,6 +39,20 @@ pub(crate) enum ToolError {
     Broken(#[from] tokio::task::JoinError),
 }
 
+impl ToolError {
+    /// A directory, shown so, can not be read.
+    pub(crate) fn directory(source: AccessError, path: String) -> Self {
+        match source {
+            AccessError::Io { source, .. } => {
+                let file = source.kind() == io::ErrorKind::NotADirectory;
+                let advice = if file { "; read_file shows files" } else { "" };
+                Self::Io { path, source, advice }
+            }
+            source => Self::Access { source, advice: "" },
+        }
+    }
+}
+
 /// A patch that failed leaves everything as it was, but for one case.
 fn unchanged(error: &PatchError) -> &'static str {
     if let PatchError::Rollback { .. } = error { "" } else { "nothing was changed: " }

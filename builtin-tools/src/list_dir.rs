@@ -4,12 +4,12 @@
 //! neighbours before all cousins.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs::{DirEntry, FileType};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use rmcp::model::{CallToolResult, ContentBlock, Tool, ToolAnnotations};
+use sandbox::{AccessError, Entry, EntryKind, Policy, ReadDir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ pub(crate) fn tool() -> Tool {
 pub(crate) async fn call(params: Params, call: &Call) -> Answer {
     let text = call.blocking(move |shared, cancelled| {
         let path = paths::absolute(&shared.context.cwd, params.path.as_deref().unwrap_or("."))?;
-        list(&shared.context.cwd, &path, &params, cancelled)
+        list(&shared.context.policy, &shared.context.cwd, &path, &params, cancelled)
     });
     Ok(CallToolResult::success(vec![ContentBlock::text(text.await?)]))
 }
@@ -61,7 +61,7 @@ pub(crate) async fn call(params: Params, call: &Call) -> Answer {
 /// A directory that is shown.
 #[derive(Default)]
 struct Listing {
-    lines: Vec<Entry>,
+    lines: Vec<Line>,
     /// Entries that there was no room for.
     left_out: usize,
     /// There are even more.
@@ -70,54 +70,58 @@ struct Listing {
 }
 
 /// A line of the tree, and the directory below it.
-struct Entry {
+struct Line {
     text: String,
-    directory: Option<PathBuf>,
+    directory: Option<OsString>,
 }
 
+/// Directories of one level: each with its path and itself, if it can be read.
+type Level = Vec<(PathBuf, Result<ReadDir, AccessError>)>;
+
 fn list(
+    policy: &Policy,
     cwd: &Path,
     root: &Path,
     params: &Params,
     cancelled: &CancellationToken,
 ) -> Result<String, ToolError> {
     let mut room = params.limit.unwrap_or(ENTRIES);
-    let mut listings: BTreeMap<PathBuf, Result<Listing, io::Error>> = BTreeMap::new();
-    let mut level = vec![root.to_owned()];
+    let mut listings: BTreeMap<PathBuf, Result<Listing, AccessError>> = BTreeMap::new();
+    let mut level: Level = vec![(root.to_owned(), policy.open_dir_for_read(root))];
     for _ in 0..params.depth.unwrap_or(1) {
-        let mut below = Vec::new();
-        for directory in level {
+        let mut below = Level::new();
+        for (path, directory) in level {
             if cancelled.is_cancelled() {
                 return Err(ToolError::Cancelled);
             }
-            let listing = read(&directory, params.hidden.unwrap_or(false), room);
-            if let Ok(listing) = &listing {
-                room -= listing.lines.len();
-                below.extend(listing.lines.iter().filter_map(|entry| entry.directory.clone()));
-            }
-            listings.insert(directory, listing);
+            let listing = directory.and_then(|directory| {
+                let listing = read(&directory, params.hidden.unwrap_or(false), room)?;
+                let names = listing.lines.iter().filter_map(|line| line.directory.as_ref());
+                below.extend(names.map(|name| (path.join(name), directory.open_dir(name))));
+                Ok(listing)
+            });
+            room -= listing.as_ref().map_or(0, |listing| listing.lines.len());
+            listings.insert(path, listing);
         }
         level = below;
     }
     let shown_root = paths::display(cwd, root);
     if let Some(Err(_)) = listings.get(root)
-        && let Some(Err(source)) = listings.remove(root)
+        && let Some(Err(error)) = listings.remove(root)
     {
-        let file = source.kind() == io::ErrorKind::NotADirectory;
-        let advice = if file { "; read_file shows files" } else { "" };
-        return Err(ToolError::Io { path: shown_root, source, advice });
+        return Err(ToolError::directory(error, shown_root));
     }
     let mut text = format!("{}/", shown_root.trim_end_matches('/'));
     write_tree(&mut text, &listings, root, 1);
     Ok(text)
 }
 
-fn read(directory: &Path, hidden: bool, room: usize) -> io::Result<Listing> {
+fn read(directory: &ReadDir, hidden: bool, room: usize) -> Result<Listing, AccessError> {
     let mut listing = Listing::default();
-    let mut entries: Vec<DirEntry> = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
+    let mut entries: Vec<Entry> = Vec::new();
+    for entry in directory.entries()? {
         let entry = entry?;
-        if !hidden && entry.file_name().as_encoded_bytes().starts_with(b".") {
+        if !hidden && entry.name.as_encoded_bytes().starts_with(b".") {
             listing.hidden += 1;
         } else if entries.len() < LOOKED_AT {
             entries.push(entry);
@@ -126,35 +130,32 @@ fn read(directory: &Path, hidden: bool, room: usize) -> io::Result<Listing> {
             break;
         }
     }
-    entries.sort_by_key(DirEntry::file_name);
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
     listing.left_out = entries.len().saturating_sub(room);
-    listing.lines = entries.iter().take(room).map(describe).collect();
+    listing.lines = entries.into_iter().take(room).map(|entry| describe(directory, entry)).collect();
     Ok(listing)
 }
 
-fn describe(entry: &DirEntry) -> Entry {
-    let path = entry.path();
-    let name = paths::show(Path::new(&entry.file_name()));
-    let kind = entry.file_type().ok();
-    let text = match kind {
-        Some(kind) if kind.is_dir() => format!("{name}/"),
-        Some(kind) if kind.is_symlink() => match std::fs::read_link(&path) {
+fn describe(directory: &ReadDir, entry: Entry) -> Line {
+    let name = paths::show(Path::new(&entry.name));
+    let text = match entry.kind {
+        EntryKind::Directory => format!("{name}/"),
+        EntryKind::Link => match directory.read_link(&entry.name) {
             Ok(target) => format!("{name}@ -> {}", paths::show(&target)),
             Err(_) => format!("{name}@"),
         },
-        Some(kind) if kind.is_file() => match entry.metadata() {
+        EntryKind::File => match directory.metadata(&entry.name) {
             Ok(metadata) => format!("{name} ({})", content::size(metadata.len())),
             Err(_) => name,
         },
         _ => format!("{name} (neither file nor directory)"),
     };
-    let directory = kind.as_ref().is_some_and(FileType::is_dir).then_some(path);
-    Entry { text, directory }
+    Line { text, directory: (entry.kind == EntryKind::Directory).then_some(entry.name) }
 }
 
 fn write_tree(
     text: &mut String,
-    listings: &BTreeMap<PathBuf, io::Result<Listing>>,
+    listings: &BTreeMap<PathBuf, Result<Listing, AccessError>>,
     directory: &Path,
     level: usize,
 ) {
@@ -162,15 +163,15 @@ fn write_tree(
     let listing = match listings.get(directory) {
         Some(Ok(listing)) => listing,
         Some(Err(error)) => {
-            _ = write!(text, "\n{indent}[{error}]");
+            _ = write!(text, "\n{indent}[{}]", why(error));
             return;
         }
         None => return,
     };
     for entry in &listing.lines {
         _ = write!(text, "\n{indent}{}", entry.text);
-        if let Some(directory) = &entry.directory {
-            write_tree(text, listings, directory, level + 1);
+        if let Some(name) = &entry.directory {
+            write_tree(text, listings, &directory.join(name), level + 1);
         }
     }
     let mut notes = Vec::new();
@@ -186,5 +187,14 @@ fn write_tree(
     }
     if !notes.is_empty() {
         _ = write!(text, "\n{indent}[{}]", notes.join("; "));
+    }
+}
+
+/// The reason alone: which directory it is about stands above it.
+fn why(error: &AccessError) -> String {
+    match error {
+        AccessError::Io { source, .. } => source.to_string(),
+        AccessError::Denied { rule, .. } => format!("may not be read: {rule}"),
+        other => other.to_string(),
     }
 }

@@ -10,6 +10,7 @@ use std::{
     fmt,
     fs::{File, Metadata},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,9 +19,10 @@ use tokio::net::unix::pipe;
 
 use crate::{
     command::{Command, Exit, Signal, Size},
+    denial::Denial,
     error::{AccessError, SpawnError},
     level::Level,
-    policy::Policy,
+    policy::{Policy, Read, kind_of},
 };
 
 /// Refuses: commands are only run on Linux.
@@ -73,6 +75,13 @@ impl Enforcement {
 impl fmt::Display for Enforcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sandboxed commands: refused (not available on {})", std::env::consts::OS)
+    }
+}
+
+impl Denial {
+    /// Nothing is refused where nothing is run.
+    pub fn recognise(_: &Policy, _: &Path, _: Exit, _: &str) -> Option<Self> {
+        None
     }
 }
 
@@ -174,7 +183,107 @@ pub struct Dir {
     never: Infallible,
 }
 
+/// A directory that may be read; there are none on this system.
+#[derive(Debug)]
+pub struct ReadDir {
+    never: Infallible,
+}
+
+/// What is in a directory under one name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its name.
+    pub name: OsString,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What an [`Entry`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A pipe, a socket or a device.
+    Other,
+}
+
+impl ReadDir {
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        match self.never {}
+    }
+
+    /// What is in it.
+    pub fn entries(&self) -> Result<std::iter::Empty<Result<Entry, AccessError>>, AccessError> {
+        match self.never {}
+    }
+
+    /// Opens a directory in this one.
+    pub fn open_dir(&self, _: &OsStr) -> Result<Self, AccessError> {
+        match self.never {}
+    }
+
+    /// What is there under a name.
+    pub fn metadata(&self, _: &OsStr) -> Result<Metadata, AccessError> {
+        match self.never {}
+    }
+
+    /// What a link says.
+    pub fn read_link(&self, _: &OsStr) -> Result<PathBuf, AccessError> {
+        match self.never {}
+    }
+
+    /// Whether there is such a path beneath.
+    pub fn contains(&self, _: &Path) -> bool {
+        match self.never {}
+    }
+
+    /// Whether a path beneath may not be read.
+    pub fn hides(&self, _: &Path, _: u64) -> bool {
+        match self.never {}
+    }
+}
+
 impl Policy {
+    /// Opens a regular file for reading, if everything may be read: what a path leads to is not judged here.
+    ///
+    /// # Errors
+    /// [`AccessError::Unenforceable`], [`AccessError::NotRegular`], [`AccessError::Relative`], [`AccessError::Io`].
+    pub fn open_read(&self, path: &Path) -> Result<File, AccessError> {
+        if self.rules().is_some_and(|rules| rules.read != Read::Everything || !rules.deny_read.is_empty()) {
+            let why =
+                "only on Linux some files can be kept from being read; take deny_read out of the settings";
+            return Err(AccessError::Unenforceable { why: why.to_owned() });
+        }
+        if !path.is_absolute() {
+            return Err(AccessError::Relative { path: path.to_owned() });
+        }
+        let io = |source| AccessError::Io { path: path.to_owned(), source };
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = File::options().read(true).custom_flags(flags).open(path).map_err(io)?;
+        let kind = file.metadata().map_err(io)?.file_type();
+        if !kind.is_file() {
+            return Err(AccessError::NotRegular { path: path.to_owned(), kind: kind_of(kind) });
+        }
+        Ok(file)
+    }
+
+    /// Refuses: directories are only listed on Linux.
+    ///
+    /// # Errors
+    /// [`AccessError::Io`].
+    pub fn open_dir_for_read(&self, dir: &Path) -> Result<ReadDir, AccessError> {
+        let source =
+            io::Error::new(io::ErrorKind::Unsupported, "directories can only be read safely on Linux");
+        Err(AccessError::Io { path: dir.to_owned(), source })
+    }
+
     /// Refuses: files are only written on Linux.
     ///
     /// # Errors
@@ -198,6 +307,16 @@ impl Dir {
 
     /// What is there under a name.
     pub fn metadata(&self, _: &OsStr) -> Result<Option<Metadata>, AccessError> {
+        match self.never {}
+    }
+
+    /// What a link says.
+    pub fn read_link(&self, _: &OsStr) -> Result<PathBuf, AccessError> {
+        match self.never {}
+    }
+
+    /// Whether a name may be changed.
+    pub fn may_change(&self, _: &OsStr) -> Result<(), AccessError> {
         match self.never {}
     }
 

@@ -29,6 +29,20 @@ pub enum AccessError {
         /// The rule that protects it, in words.
         rule: &'static str,
     },
+    /// The policy does not let it be read.
+    #[error("{} may not be read: {rule}", path.display())]
+    Denied {
+        /// What was to be read, as it was named.
+        path: PathBuf,
+        /// The rule that keeps it, in words.
+        rule: &'static str,
+    },
+    /// The policy has a rule that can not be kept here.
+    #[error("{why}")]
+    Unenforceable {
+        /// Which, and what can be done about it.
+        why: String,
+    },
     /// Only regular files are read and replaced.
     #[error("{} is {kind}, not a regular file", path.display())]
     NotRegular {

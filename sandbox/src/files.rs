@@ -1,4 +1,4 @@
-//! Writing files from our own process, which the kernel's sandbox does not confine.
+//! Reading and writing files from our own process, which the kernel's sandbox does not confine.
 //!
 //! A path is text, and text is not a place: between a check of it and its use, any directory on the way may
 //! become a link to somewhere else. So the place is resolved once, by the kernel, beneath the descriptor of a
@@ -11,9 +11,15 @@ use std::{
     fs::{File, Metadata},
     io,
     iter::once_with,
-    os::fd::OwnedFd,
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStringExt, fs::MetadataExt},
+    },
     path::{Component, Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::{
@@ -26,6 +32,15 @@ use crate::{
     policy::{Policy, kind_of},
 };
 
+mod kept;
+mod location;
+mod readable;
+mod reading;
+
+pub use self::reading::{Entry, EntryKind, ReadDir};
+pub(crate) use self::{kept::Kept, location::Location, readable::Readable};
+use self::{location::identity, reading::Reading};
+
 /// Resolution gives `EAGAIN` when something on the way was renamed meanwhile. A few new tries settle that;
 /// someone who renames without end gets the error.
 const TRIES: usize = 64;
@@ -37,6 +52,15 @@ const TRIES: usize = 64;
 pub struct Dir {
     fd: OwnedFd,
     path: PathBuf,
+    /// Where that is, and the rules about it; full access has none.
+    rules: Option<(Location, Arc<Writing>)>,
+}
+
+/// What is not to be read or changed though it lies in a writable root.
+#[derive(Debug)]
+struct Writing {
+    reading: Reading,
+    kept: Kept,
 }
 
 impl Policy {
@@ -44,7 +68,8 @@ impl Policy {
     /// above it, if they are missing. Links on the way are followed as long as they stay beneath one root.
     ///
     /// # Errors
-    /// [`AccessError::OutsideWritableRoots`] if no writable root contains it, [`AccessError::Relative`],
+    /// [`AccessError::OutsideWritableRoots`] if no writable root contains it, [`AccessError::Protected`] or
+    /// [`AccessError::Denied`] if one does and it may not be written all the same, [`AccessError::Relative`],
     /// [`AccessError::Io`] (a missing directory included when `create` is not set).
     pub fn open_dir_for_write(&self, dir: &Path, create: bool) -> Result<Dir, AccessError> {
         if !dir.is_absolute() {
@@ -52,20 +77,32 @@ impl Policy {
         }
         let everywhere = [PathBuf::from("/")];
         let roots = if *self == Self::FullAccess { &everywhere } else { self.writable_roots() };
+        let writing = Writing::of(self)?.map(Arc::new);
         // The path as written first, then with its links followed (an absolute link never stays beneath
         // anything). Either way it only says where to look: the kernel decides.
         for place in once_with(|| dir.to_owned()).chain(once_with(|| follow_links(dir))) {
             for root in roots.iter().filter(|root| root.is_absolute()) {
                 let Some(beneath) = beneath(root, &place) else { continue };
-                match open_beneath(root, &beneath, create) {
-                    Ok(fd) => return Ok(Dir { fd, path: dir.to_owned() }),
-                    Err(Errno::XDEV) => {}
-                    Err(errno) => return Err(AccessError::Io { path: dir.to_owned(), source: errno.into() }),
+                let opening = Opening { dir, writing: writing.as_ref(), create };
+                match opening.open(root, &beneath) {
+                    Ok(opened) => return Ok(opened),
+                    Err(Refusal::System(Errno::XDEV)) => {}
+                    Err(Refusal::System(errno)) => {
+                        return Err(AccessError::Io { path: dir.to_owned(), source: errno.into() });
+                    }
+                    Err(Refusal::Rule(error)) => return Err(error),
                 }
             }
         }
         let (roots, mode) = (self.writable_roots().to_vec(), self.mode());
         Err(AccessError::OutsideWritableRoots { path: dir.to_owned(), roots, mode })
+    }
+}
+
+impl Writing {
+    fn of(policy: &Policy) -> Result<Option<Self>, AccessError> {
+        let Some(rules) = policy.rules() else { return Ok(None) };
+        Ok(Some(Self { reading: Reading::of(policy)?, kept: Kept::new(rules)? }))
     }
 }
 
@@ -79,7 +116,7 @@ fn beneath(root: &Path, place: &Path) -> Option<PathBuf> {
 }
 
 /// `path` with the links of its existing part followed.
-fn follow_links(path: &Path) -> PathBuf {
+pub(crate) fn follow_links(path: &Path) -> PathBuf {
     for existing in path.ancestors() {
         if let Ok(real) = existing.canonicalize() {
             return path.strip_prefix(existing).map_or_else(|_| real.clone(), |rest| real.join(rest));
@@ -88,39 +125,85 @@ fn follow_links(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-fn open_beneath(root: &Path, beneath: &Path, create: bool) -> Result<OwnedFd, Errno> {
-    let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    resolve(&root, beneath, create)
+/// On the way to a directory.
+#[derive(Clone, Copy)]
+struct Opening<'a> {
+    /// As it was named.
+    dir: &'a Path,
+    writing: Option<&'a Arc<Writing>>,
+    create: bool,
 }
 
-fn resolve(root: &OwnedFd, beneath: &Path, create: bool) -> Result<OwnedFd, Errno> {
-    let mut tries = TRIES;
-    loop {
-        let opened = rustix::fs::openat2(
-            root,
-            beneath,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-            ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
-        );
-        match opened {
-            Err(Errno::AGAIN) if tries > 0 => tries -= 1,
-            Err(Errno::NOENT) if create => break,
-            other => return other,
+enum Refusal {
+    System(Errno),
+    Rule(AccessError),
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+impl Opening<'_> {
+    fn open(self, root: &Path, beneath: &Path) -> Result<Dir, Refusal> {
+        let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let fd = self.resolve(&root, beneath)?;
+        let rules = match self.writing {
+            Some(writing) => Some((self.admit(&fd, writing)?, Arc::clone(writing))),
+            None => None,
+        };
+        Ok(Dir { fd, path: self.dir.to_owned(), rules })
+    }
+
+    /// Where an open directory lies, if it may be written in.
+    fn admit(self, fd: &OwnedFd, writing: &Writing) -> Result<Location, Refusal> {
+        let io = |source| Refusal::Rule(AccessError::Io { path: self.dir.to_owned(), source });
+        let place = Location::of_dir(fd).map_err(io)?;
+        writing.reading.judge_dir(&place, self.dir).map_err(Refusal::Rule)?;
+        self.unless(writing.kept.refuses_in(&place))?;
+        Ok(place)
+    }
+
+    fn unless(self, rule: Option<&'static str>) -> Result<(), Refusal> {
+        let path = || self.dir.to_owned();
+        rule.map_or(Ok(()), |rule| Err(Refusal::Rule(AccessError::Protected { path: path(), rule })))
+    }
+
+    fn resolve(self, root: &OwnedFd, beneath: &Path) -> Result<OwnedFd, Refusal> {
+        let mut tries = TRIES;
+        loop {
+            let opened = rustix::fs::openat2(
+                root,
+                beneath,
+                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+                ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+            );
+            match opened {
+                Err(Errno::AGAIN) if tries > 0 => tries -= 1,
+                Err(Errno::NOENT) if self.create => break,
+                other => return Ok(other?),
+            }
         }
+        let (Some(parent), Some(Component::Normal(name))) =
+            (beneath.parent(), beneath.components().next_back())
+        else {
+            return Err(Errno::NOENT.into());
+        };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let parent = self.resolve(root, parent)?;
+        if let Some(writing) = self.writing {
+            let place = self.admit(&parent, writing)?;
+            self.unless(writing.kept.refuses_new(&place, name))?;
+        }
+        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&parent, name, flags, Mode::empty())?)
     }
-    let (Some(parent), Some(Component::Normal(name))) = (beneath.parent(), beneath.components().next_back())
-    else {
-        return Err(Errno::NOENT);
-    };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let parent = resolve(root, parent, create)?;
-    match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(&parent, name, flags, Mode::empty())
 }
 
 impl Dir {
@@ -132,7 +215,8 @@ impl Dir {
     /// Opens a regular file of this directory for reading.
     ///
     /// # Errors
-    /// [`AccessError::Symlink`] for a link, [`AccessError::NotRegular`], [`AccessError::Io`].
+    /// [`AccessError::Denied`], [`AccessError::Symlink`] for a link, [`AccessError::NotRegular`],
+    /// [`AccessError::Io`].
     pub fn open_file(&self, name: &OsStr) -> Result<File, AccessError> {
         self.check(name)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -147,7 +231,12 @@ impl Dir {
             }
             Err(errno) => return Err(self.io(name, errno)),
         };
-        let kind = file.metadata().map_err(|e| self.io(name, e))?.file_type();
+        let metadata = file.metadata().map_err(|e| self.io(name, e))?;
+        if let Some((place, writing)) = &self.rules {
+            let itself = (metadata.dev(), metadata.ino());
+            writing.reading.judge_child(place, name, itself, &self.path.join(name))?;
+        }
+        let kind = metadata.file_type();
         if !kind.is_file() {
             return Err(AccessError::NotRegular { path: self.path.join(name), kind: kind_of(kind) });
         }
@@ -166,6 +255,32 @@ impl Dir {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.io(name, errno)),
         }
+    }
+
+    /// What a link says.
+    ///
+    /// # Errors
+    /// [`AccessError::Io`].
+    pub fn read_link(&self, name: &OsStr) -> Result<PathBuf, AccessError> {
+        self.check(name)?;
+        let target = rustix::fs::readlinkat(&self.fd, name, Vec::new()).map_err(|e| self.io(name, e))?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
+    }
+
+    /// Whether the file that is to have this name may have it, and what has it now may lose it.
+    ///
+    /// # Errors
+    /// [`AccessError::Protected`], [`AccessError::Denied`].
+    pub fn may_change(&self, name: &OsStr) -> Result<(), AccessError> {
+        self.check(name)?;
+        let Some((place, writing)) = &self.rules else { return Ok(()) };
+        let path = self.path.join(name);
+        let stat = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        let itself = stat.as_ref().map(identity);
+        if let Some(rule) = writing.kept.refuses(place, name, itself) {
+            return Err(AccessError::Protected { path, rule });
+        }
+        itself.map_or(Ok(()), |itself| writing.reading.judge_child(place, name, itself, &path))
     }
 
     /// Creates a new file under a name that nothing has, open for writing. `mode` is the file's permission
@@ -202,28 +317,28 @@ impl Dir {
     /// Gives `from` of this directory the name `to` in `to_dir`, replacing what is there, in one step.
     ///
     /// # Errors
-    /// [`AccessError::Io`]; across file systems too.
+    /// [`AccessError::Protected`], [`AccessError::Denied`], [`AccessError::Io`]; across file systems too.
     pub fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> Result<(), AccessError> {
-        self.check(from)?;
-        to_dir.check(to)?;
+        self.may_change(from)?;
+        to_dir.may_change(to)?;
         rustix::fs::renameat(&self.fd, from, &to_dir.fd, to).map_err(|e| to_dir.io(to, e))
     }
 
     /// Removes a file, or a link itself.
     ///
     /// # Errors
-    /// [`AccessError::Io`].
+    /// [`AccessError::Protected`], [`AccessError::Denied`], [`AccessError::Io`].
     pub fn remove_file(&self, name: &OsStr) -> Result<(), AccessError> {
-        self.check(name)?;
+        self.may_change(name)?;
         rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()).map_err(|e| self.io(name, e))
     }
 
     /// Removes an empty directory.
     ///
     /// # Errors
-    /// [`AccessError::Io`].
+    /// [`AccessError::Protected`], [`AccessError::Denied`], [`AccessError::Io`].
     pub fn remove_dir(&self, name: &OsStr) -> Result<(), AccessError> {
-        self.check(name)?;
+        self.may_change(name)?;
         rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(|e| self.io(name, e))
     }
 
@@ -235,16 +350,23 @@ impl Dir {
         rustix::fs::fsync(&self.fd).map_err(|e| AccessError::Io { path: self.path.clone(), source: e.into() })
     }
 
-    /// A name is one name: the kernel would walk a longer one through links.
     fn check(&self, name: &OsStr) -> Result<(), AccessError> {
-        let mut parts = Path::new(name).components();
-        match (parts.next(), parts.next()) {
-            (Some(Component::Normal(part)), None) if part == name => Ok(()),
-            _ => Err(self.io(name, io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))),
-        }
+        check_name(&self.path, name)
     }
 
     fn io(&self, name: &OsStr, source: impl Into<io::Error>) -> AccessError {
         AccessError::Io { path: self.path.join(name), source: source.into() }
+    }
+}
+
+/// A name is one name: the kernel would walk a longer one through links.
+fn check_name(dir: &Path, name: &OsStr) -> Result<(), AccessError> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(part)), None) if part == name => Ok(()),
+        _ => {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file");
+            Err(AccessError::Io { path: dir.join(name), source })
+        }
     }
 }

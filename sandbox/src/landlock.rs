@@ -29,7 +29,7 @@ use crate::{
 
 mod reading;
 
-pub(crate) use reading::{READABLE, Reading};
+pub(crate) use reading::{READABLE, Reading, SYSTEM};
 
 /// The first version that knows moves between directories; below it, there are none.
 const REFER_ABI: i32 = 2;

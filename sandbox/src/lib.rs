@@ -5,9 +5,9 @@
 //! Landlock for files, TCP, signals and abstract sockets; seccomp for system calls and socket types; no
 //! capabilities, no inherited descriptors). Where namespaces are refused, [`probe`] says that the level is
 //! [reduced](Level::Reduced); where the rest is, the command is refused, never run with less. A *file tool* of
-//! our own process is not confined by the kernel, so it opens files through [`Policy::open_read`] and
-//! [`Policy::open_dir_for_write`], which resolve paths beneath a directory descriptor and never by comparing
-//! strings.
+//! our own process is not confined by the kernel, so it opens files through [`Policy::open_read`],
+//! [`Policy::open_dir_for_read`] and [`Policy::open_dir_for_write`], which have the kernel resolve paths and judge
+//! what it found, under the same rules.
 //!
 //! The way of a command: `plan` turns a policy and a [`Command`] into plain data, `spawn` has one long-lived
 //! thread fork a `supervisor`, which enters the `namespaces` first, `exec` is what the command's own process
@@ -19,6 +19,7 @@ compile_error!("codex needs a Unix system; on Windows, use WSL 2");
 mod appeared;
 mod child;
 mod command;
+mod denial;
 mod denied;
 mod devices;
 mod elsewhere;
@@ -49,17 +50,18 @@ mod terminal;
 mod tests;
 
 #[cfg(not(target_os = "linux"))]
-pub use crate::elsewhere::{Child, Dir, Enforcement, Terminal, probe, spawn};
+pub use crate::elsewhere::{Child, Dir, Enforcement, Entry, EntryKind, ReadDir, Terminal, probe, spawn};
 #[cfg(target_os = "linux")]
 pub use crate::{
     child::Child,
-    files::Dir,
+    files::{Dir, Entry, EntryKind, ReadDir},
     probe::{Enforcement, probe},
     spawn::spawn,
     terminal::Terminal,
 };
 pub use crate::{
     command::{Command, Exit, Input, Output, Signal, Size},
+    denial::{Denial, PathReason, Refused},
     error::{AccessError, SpawnError, Stage},
     level::Level,
     policy::{Device, Network, Policy, Read, Require, Rules},

@@ -1,13 +1,7 @@
 //! What is allowed. A policy is resolved by whoever made it: its paths are absolute, and nothing here reads a
 //! setting, the environment or the current directory.
 
-use std::{
-    fs::File,
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-};
-
-use crate::error::AccessError;
+use std::{os::unix::fs::FileTypeExt, path::PathBuf};
 
 /// What a command, or a file tool, may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,33 +132,6 @@ impl Policy {
     /// needs none.
     pub fn writable_roots(&self) -> &[PathBuf] {
         self.rules().map_or(&[], |rules| &rules.writable_roots)
-    }
-
-    /// Opens a regular file for reading; links are followed. Never waits for a writer, as a FIFO would.
-    ///
-    /// # Errors
-    /// [`AccessError::NotRegular`] for directories, FIFOs, sockets and devices, [`AccessError::Relative`],
-    /// [`AccessError::Io`].
-    pub fn open_read(&self, path: &Path) -> Result<File, AccessError> {
-        if !path.is_absolute() {
-            return Err(AccessError::Relative { path: path.to_owned() });
-        }
-        let io = |source| AccessError::Io { path: path.to_owned(), source };
-        // O_NONBLOCK stays set: it means nothing to a file on disk, and /proc/kmsg answers at once with it.
-        let file =
-            File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
-                |source| match source.raw_os_error() {
-                    Some(libc::ENXIO) => {
-                        AccessError::NotRegular { path: path.to_owned(), kind: "a socket or a device" }
-                    }
-                    _ => io(source),
-                },
-            )?;
-        let kind = file.metadata().map_err(io)?.file_type();
-        if !kind.is_file() {
-            return Err(AccessError::NotRegular { path: path.to_owned(), kind: kind_of(kind) });
-        }
-        Ok(file)
     }
 }
 

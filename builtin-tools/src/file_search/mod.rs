@@ -9,15 +9,15 @@ mod rank;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ffi::OsStr;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use nucleo_matcher::pattern::Pattern;
 use rmcp::model::{CallToolResult, ContentBlock, Tool, ToolAnnotations};
+use sandbox::ReadDir;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -85,11 +85,9 @@ pub(crate) async fn call(params: Params, call: &Call) -> Answer {
     let search = call.blocking(move |shared, cancelled| {
         let cwd = &shared.context.cwd;
         let root = paths::absolute(cwd, params.path.as_deref().unwrap_or("."))?;
-        let failed = |source| ToolError::Io { path: paths::display(cwd, &root), source, advice: "" };
-        if !std::fs::metadata(&root).map_err(failed)?.is_dir() {
-            return Err(failed(io::ErrorKind::NotADirectory.into()));
-        }
-        Ok(search(cwd, &root, &params, cancelled))
+        let tree = shared.context.policy.open_dir_for_read(&root);
+        let tree = tree.map_err(|error| ToolError::directory(error, paths::display(cwd, &root)))?;
+        Ok(search(cwd, tree, &params, cancelled))
     });
     let output = search.await?;
     let mut result = CallToolResult::success(vec![ContentBlock::text(output.text())]);
@@ -112,11 +110,13 @@ impl Output {
     }
 }
 
-fn search(cwd: &Path, root: &Path, params: &Params, cancelled: &CancellationToken) -> Output {
+fn search(cwd: &Path, tree: ReadDir, params: &Params, cancelled: &CancellationToken) -> Output {
     let query: String = params.query.chars().take(QUERY).collect();
     let pattern = rank::pattern(&query);
+    let tree = Arc::new(tree);
     let hunt = Hunt {
         cwd,
+        root: tree.path(),
         pattern: &pattern,
         limit: params.limit.unwrap_or(MATCHES),
         deadline: Instant::now() + TIME,
@@ -125,7 +125,7 @@ fn search(cwd: &Path, root: &Path, params: &Params, cancelled: &CancellationToke
         total: AtomicUsize::new(0),
         best: Mutex::default(),
     };
-    walk(root, params.hidden.unwrap_or(false)).build_parallel().run(|| {
+    walk(&tree, params.hidden.unwrap_or(false)).build_parallel().run(|| {
         let mut hunter = Hunter { hunt: &hunt, ranker: Ranker::new(), best: BinaryHeap::new() };
         Box::new(move |entry| hunter.visit(entry))
     });
@@ -133,19 +133,22 @@ fn search(cwd: &Path, root: &Path, params: &Params, cancelled: &CancellationToke
     best.sort_unstable_by(|a, b| b.cmp(a));
     best.truncate(hunt.limit);
     let mut ranker = Ranker::new();
+    // On the way, a directory may have become a link to one that may not be read.
+    let (best, gone): (Vec<_>, Vec<_>) = best.into_iter().partition(|found| tree.contains(&found.beneath));
     let matches = best.into_iter().map(|found| {
         let positions = ranker.positions(&pattern, &found.path.0);
         Match { path: found.path.0, score: found.score, positions }
     });
     Output {
         matches: matches.collect(),
-        total: hunt.total.into_inner(),
+        total: hunt.total.into_inner() - gone.len(),
         complete: !hunt.stopped.into_inner(),
     }
 }
 
-/// A walk over what a person takes for the files of the tree.
-fn walk(root: &Path, hidden: bool) -> WalkBuilder {
+/// A walk over what a person takes for the files of the tree, around what may not be read.
+fn walk(tree: &Arc<ReadDir>, hidden: bool) -> WalkBuilder {
+    let root = tree.path();
     let in_repository = root.ancestors().any(|directory| directory.join(".git").exists());
     let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get().min(THREADS));
     let mut walk = WalkBuilder::new(root);
@@ -157,13 +160,27 @@ fn walk(root: &Path, hidden: bool) -> WalkBuilder {
         .require_git(in_repository)
         .parents(in_repository)
         .threads(threads)
-        .filter_entry(|entry| entry.file_name() != OsStr::new(".git"));
+        .filter_entry({
+            let tree = Arc::clone(tree);
+            move |entry| entry.file_name() != OsStr::new(".git") && !hides(&tree, entry)
+        });
     walk
+}
+
+/// What may not be read is passed over, and so is all that lies in it.
+fn hides(tree: &ReadDir, entry: &DirEntry) -> bool {
+    match entry.path().strip_prefix(tree.path()) {
+        Ok(beneath) if !beneath.as_os_str().is_empty() => {
+            tree.hides(beneath, entry.ino().unwrap_or_default())
+        }
+        _ => false,
+    }
 }
 
 /// One search.
 struct Hunt<'a> {
     cwd: &'a Path,
+    root: &'a Path,
     pattern: &'a Pattern,
     limit: usize,
     deadline: Instant,
@@ -183,6 +200,8 @@ struct Found {
     depth: Reverse<usize>,
     length: Reverse<usize>,
     path: Reverse<String>,
+    /// The path from the top of the tree.
+    beneath: PathBuf,
 }
 
 /// One thread of a search.
@@ -209,7 +228,8 @@ impl Hunter<'_> {
         if let Some(score) = self.ranker.score(hunt.pattern, &path) {
             hunt.total.fetch_add(1, Ordering::Relaxed);
             let (depth, length) = (Reverse(path.matches('/').count()), Reverse(path.len()));
-            self.best.push(Reverse(Found { score, depth, length, path: Reverse(path) }));
+            let beneath = entry.path().strip_prefix(hunt.root).unwrap_or(entry.path()).to_owned();
+            self.best.push(Reverse(Found { score, depth, length, path: Reverse(path), beneath }));
             if self.best.len() > hunt.limit {
                 self.best.pop();
             }
@@ -229,6 +249,7 @@ impl Drop for Hunter<'_> {
 mod tests {
     use std::path::Path;
 
+    use sandbox::{Policy, ReadDir};
     use tokio_util::sync::CancellationToken;
 
     use super::{Params, search};
@@ -244,9 +265,13 @@ mod tests {
         assert_eq!(find(dir.path(), query, false), expected, "{query}");
     }
 
+    fn tree(root: &Path) -> ReadDir {
+        Policy::read_only().open_dir_for_read(root).unwrap()
+    }
+
     fn find(root: &Path, query: &str, hidden: bool) -> Vec<String> {
         let params = Params { query: query.to_owned(), path: None, limit: Some(5), hidden: Some(hidden) };
-        let output = search(root, root, &params, &CancellationToken::new());
+        let output = search(root, tree(root), &params, &CancellationToken::new());
         output.matches.into_iter().map(|found| found.path).collect()
     }
 
@@ -308,7 +333,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("grün")).unwrap();
         std::fs::write(dir.path().join("grün/main.rs"), "").unwrap();
         let params = Params { query: "mn gr".to_owned(), path: None, limit: None, hidden: None };
-        let output = search(dir.path(), dir.path(), &params, &CancellationToken::new());
+        let output = search(dir.path(), tree(dir.path()), &params, &CancellationToken::new());
         assert_eq!(output.matches[0].positions, [0, 1, 5, 8]);
     }
 
@@ -319,7 +344,7 @@ mod tests {
         let cancelled = CancellationToken::new();
         cancelled.cancel();
         let params = Params { query: "x".to_owned(), path: None, limit: None, hidden: None };
-        let output = search(dir.path(), dir.path(), &params, &cancelled);
+        let output = search(dir.path(), tree(dir.path()), &params, &cancelled);
         assert!(!output.complete && output.matches.is_empty());
     }
 }

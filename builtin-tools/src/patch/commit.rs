@@ -63,9 +63,7 @@ impl<'a> Disk<'a> {
         metadata: &Metadata,
     ) -> Result<Original, PatchError> {
         if metadata.is_symlink() {
-            let target = std::fs::read_link(path)
-                .map_err(|source| AccessError::Io { path: path.to_owned(), source })?;
-            return Ok(Original::Link(target));
+            return Ok(Original::Link(dir.read_link(name)?));
         }
         let file = dir.open_file(name)?;
         let mut bytes = Vec::new();
@@ -92,6 +90,7 @@ impl Files for Disk<'_> {
             }
             Err(error) => return Err(error.into()),
         };
+        dir.as_ref().map_or(Ok(()), |dir| dir.may_change(name))?;
         let metadata = dir.as_ref().map(|dir| dir.metadata(name)).transpose()?.flatten();
         let original = match (&dir, &metadata) {
             (Some(dir), Some(metadata)) => Some(self.read(dir, name, path, metadata)?),

@@ -1,97 +1,80 @@
-//! Recognises that the sandbox may be why a command failed, and says what the rules are.
-//!
-//! The command only gets an error number from the system and prints what it makes of it. So this is a guess from its
-//! words, made only where a command failed under a policy that forbids something, and it tells rules, not causes.
+//! What the sandbox refused to a command, for programs that read the result.
 
-use std::fmt;
-
-use sandbox::{Exit, Network, Policy};
+use sandbox::{Denial, Network, PathReason, Policy, Refused};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::paths;
 
-/// How programs say that something may not be written or done.
-const REFUSED: [&str; 3] = ["operation not permitted", "permission denied", "read-only file system"];
-/// How programs say that there is no network.
-const UNREACHABLE: [&str; 6] = [
-    "network is unreachable",
-    "could not resolve",
-    "couldn't resolve",
-    "name resolution",
-    "name or service not known",
-    "getaddrinfo",
-];
-/// The signal for a system call that is not allowed.
-const SIGSYS: i32 = 31;
-
-/// The rules under which a command failed.
+/// What the sandbox refused, and the rules as a whole.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Denial {
+pub(crate) struct DenialReport {
+    kind: Kind,
+    /// What was to be read or written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    /// In words.
+    rule: String,
+    /// What would allow it, in words.
+    setting: String,
+    /// How far the rules are enforced: full or reduced.
+    level: String,
     mode: &'static str,
     writable_roots: Vec<String>,
     network: bool,
 }
 
-/// The rules, if they may be why the command failed.
-pub(crate) fn recognise(policy: &Policy, exit: Exit, output: &str) -> Option<Denial> {
-    if exit.success() || *policy == Policy::FullAccess {
-        return None;
-    }
-    let network = policy.network() != Network::Off;
-    let output = output.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|words| output.contains(words));
-    if says(&REFUSED) || (!network && says(&UNREACHABLE)) || exit == Exit::Signal(SIGSYS) {
-        let writable_roots = policy.writable_roots().iter().map(|root| paths::show(root)).collect();
-        Some(Denial { mode: policy.mode(), writable_roots, network })
-    } else {
-        None
-    }
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Path,
+    Network,
+    SystemCall,
+    /// Nothing that the output tells for sure.
+    Unknown,
 }
 
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let network = if self.network { "on" } else { "off" };
-        if self.writable_roots.is_empty() {
-            let wider = "sandbox_mode = \"workspace-write\" would allow the workspace";
-            return write!(f, "sandbox: {}; nothing is writable; network {network} ({wider})", self.mode);
-        }
-        let roots = self.writable_roots.join(", ");
-        let wider = match self.network {
-            true => "writable_roots in [sandbox_workspace_write] would allow more",
-            false => "writable_roots and network_access in [sandbox_workspace_write] would allow more",
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    NothingWritable,
+    OutsideRoots,
+    Protected,
+    DenyRead,
+    NotListed,
+}
+
+impl DenialReport {
+    pub(crate) fn new(denial: &Denial, policy: &Policy) -> Self {
+        let (kind, path, reason) = match &denial.what {
+            Refused::Path { path, reason } => (Kind::Path, Some(paths::show(path)), reason_of(*reason)),
+            Refused::Network => (Kind::Network, None, None),
+            Refused::SystemCall => (Kind::SystemCall, None, None),
+            _ => (Kind::Unknown, None, None),
         };
-        write!(f, "sandbox: {}; writable: {roots}; network {network} ({wider})", self.mode)
+        Self {
+            kind,
+            path,
+            reason,
+            rule: denial.rule.clone(),
+            setting: denial.setting.clone(),
+            level: denial.level.to_string(),
+            mode: policy.mode(),
+            writable_roots: policy.writable_roots().iter().map(|root| paths::show(root)).collect(),
+            network: policy.network() != Network::Off,
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use sandbox::{Exit, Network, Policy};
-
-    fn check(policy: &Policy, code: i32, output: &str, expected: &str) {
-        let denial = super::recognise(policy, Exit::Code(code), output);
-        assert_eq!(denial.map(|denial| denial.to_string()).unwrap_or_default(), expected);
-    }
-
-    #[test]
-    fn rules_are_told_where_they_may_matter() {
-        let policy = |network| Policy::workspace_write(["/w", "/tmp"], network);
-        let (off, on) = (policy(Network::Off), policy(Network::On));
-        let rules = "sandbox: workspace-write; writable: /w, /tmp; network off \
-                     (writable_roots and network_access in [sandbox_workspace_write] would allow more)";
-        check(&off, 1, "sh: /etc/x: Permission denied", rules);
-        check(&off, 6, "curl: (6) Could not resolve host: example.org", rules);
-        check(&off, 0, "sh: /etc/x: Permission denied", "");
-        check(&off, 1, "assertion failed", "");
-        check(&on, 6, "curl: (6) Could not resolve host: example.org", "");
-        check(&Policy::FullAccess, 1, "Permission denied", "");
-        check(
-            &Policy::read_only(),
-            1,
-            "touch: cannot touch 'x': Operation not permitted",
-            "sandbox: read-only; nothing is writable; network off \
-             (sandbox_mode = \"workspace-write\" would allow the workspace)",
-        );
+fn reason_of(reason: PathReason) -> Option<Reason> {
+    match reason {
+        PathReason::NothingWritable => Some(Reason::NothingWritable),
+        PathReason::OutsideRoots => Some(Reason::OutsideRoots),
+        PathReason::Protected => Some(Reason::Protected),
+        PathReason::DenyRead => Some(Reason::DenyRead),
+        PathReason::NotListed => Some(Reason::NotListed),
+        _ => None,
     }
 }

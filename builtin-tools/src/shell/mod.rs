@@ -110,7 +110,9 @@ async fn run(params: &Params, mut call: Call) -> Answer {
         return Err(ToolError::Cancelled);
     }
     let duration = start.elapsed();
-    let finished = Finished { command: &params.command, ended, duration, timeout, output: output.finish() };
+    let workdir = directory(&call, params.workdir.as_deref())?;
+    let output = output.finish();
+    let finished = Finished { command: &params.command, workdir, ended, duration, timeout, output };
     Ok(finished.result(call.context()))
 }
 

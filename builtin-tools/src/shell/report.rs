@@ -1,15 +1,16 @@
 //! How a command went, for models and for programs.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rmcp::model::{CallToolResult, ContentBlock};
-use sandbox::Exit;
+use sandbox::{Denial, Exit};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::CommandLine;
-use super::denial::{self, Denial};
+use super::denial::DenialReport;
 use super::output::Captured;
 use super::run::Ended;
 use crate::context::Context;
@@ -31,14 +32,16 @@ pub(crate) struct Report {
     /// The whole output, if it was truncated.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_file: Option<String>,
-    /// The sandbox's rules, if they may be why it failed.
+    /// What the sandbox refused, if that is why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    denial: Option<Denial>,
+    denial: Option<DenialReport>,
 }
 
 /// A command that came to its end, whichever.
 pub(crate) struct Finished<'a> {
     pub(crate) command: &'a CommandLine,
+    /// The directory that it started in.
+    pub(crate) workdir: PathBuf,
     pub(crate) ended: Ended,
     pub(crate) duration: Duration,
     /// The time that it had.
@@ -50,8 +53,9 @@ impl Finished<'_> {
     /// A command that fails is a result like any other; one that was not allowed to end is an error.
     pub(crate) fn result(self, context: &Context) -> CallToolResult {
         let Ended { exit, timed_out, .. } = self.ended;
-        let denial = exit.filter(|_| !timed_out);
-        let denial = denial.and_then(|exit| denial::recognise(&context.policy, exit, &self.output.text));
+        let exited = exit.filter(|_| !timed_out);
+        let denial = exited
+            .and_then(|exit| Denial::recognise(&context.policy, &self.workdir, exit, &self.output.text));
         let content = vec![ContentBlock::text(self.text(context, denial.as_ref()))];
         let (exit_code, signal) = match exit {
             Some(Exit::Code(code)) => (Some(code), None),
@@ -66,7 +70,7 @@ impl Finished<'_> {
             truncated: self.output.truncated,
             output: self.output.text,
             output_file: self.output.file.map(|path| paths::show(&path)),
-            denial,
+            denial: denial.map(|denial| DenialReport::new(&denial, &context.policy)),
         };
         let failed = timed_out || exit.is_none();
         let mut result =
@@ -98,7 +102,7 @@ impl Finished<'_> {
             text.push_str("\n[what it left running in the background was ended]");
         }
         if let Some(denial) = denial {
-            _ = write!(text, "\n{denial}");
+            _ = write!(text, "\nsandbox: {denial}");
         }
         text
     }

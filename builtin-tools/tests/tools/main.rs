@@ -5,6 +5,8 @@ mod dialect;
 #[cfg(test)]
 mod patches;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod shell;
 #[cfg(test)]
 mod surface;

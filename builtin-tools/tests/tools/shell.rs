@@ -70,12 +70,22 @@ async fn writes_outside_are_refused_and_the_rule_is_told() {
     let command = format!("echo x > {}", outside.display());
     let result = tools.call("shell", json!({"command": command})).await;
     assert!(!outside.exists());
-    assert!(text(&result).contains("\nsandbox: workspace-write; writable: "), "{}", text(&result));
-    assert!(text(&result).contains("; network off ("), "{}", text(&result));
+    let rule = format!(
+        "{} may not be written: it is outside the writable roots (sandbox_mode = workspace-write; writable: {})",
+        outside.display(),
+        tools.root.display()
+    );
+    let setting = format!(
+        "`[sandbox_workspace_write] writable_roots = [{:?}]` would allow it",
+        outside.parent().unwrap()
+    );
+    assert!(text(&result).contains(&format!("\nsandbox: {rule}; {setting}")), "{}", text(&result));
     let denial = &structured(&result)["denial"];
-    assert_eq!(denial["mode"], "workspace-write");
-    assert_eq!(denial["writable_roots"], json!([tools.root]));
-    assert_eq!(denial["network"], false);
+    let expected = json!({
+        "kind": "path", "path": outside, "reason": "outside_roots", "rule": rule, "setting": setting,
+        "level": sandbox::probe().level().to_string(), "mode": "workspace-write", "writable_roots": [tools.root], "network": false,
+    });
+    assert_eq!(denial, &expected);
     // The same command without rules, to show that it was the sandbox that refused.
     let free = Tools::with(|context| context.policy = Policy::FullAccess).await;
     let result = free.call("shell", json!({"command": command})).await;

@@ -32,7 +32,7 @@ pub(crate) const READABLE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFi
 const OF_FILES: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | Execute});
 
 /// The system's own files. Links are followed.
-const SYSTEM: [&str; 15] = [
+pub(crate) const SYSTEM: [&str; 15] = [
     "/bin",
     "/sbin",
     "/usr",

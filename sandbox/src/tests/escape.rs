@@ -157,11 +157,12 @@ async fn what_may_not_be_read_is_not_read() {
 #[tokio::test]
 async fn on_older_kernels_no_more_gets_out_than_is_said() {
     let tables = [FULL, SOCKETS, PROCESSES, MACHINE];
-    let this = crate::probe().require().unwrap();
+    let this = crate::probe().landlock_version().unwrap();
     for abi in [LEAST_ABI, IOCTL_ABI, SCOPE_ABI].into_iter().filter(|abi| *abi <= this) {
         let as_old = |plan: &mut Plan| {
             reduced(plan);
-            let resolved = Resolved::new(plan.origin.0.rules().unwrap()).unwrap();
+            let rules = plan.origin.0.rules().unwrap();
+            let resolved = Resolved::new(rules, rules.network).unwrap();
             let ruleset = landlock::ruleset(&resolved, None, abi).unwrap();
             plan.confinement.ruleset = Some(out_of_the_way(ruleset).unwrap());
         };
@@ -172,7 +173,7 @@ async fn on_older_kernels_no_more_gets_out_than_is_said() {
 
 /// What the document says of this kernel.
 fn reduced_level() -> Vec<&'static str> {
-    reduced_headings(crate::probe().require().unwrap())
+    reduced_headings(crate::probe().landlock_version().unwrap())
 }
 
 fn reduced_headings(abi: i32) -> Vec<&'static str> {

@@ -11,13 +11,13 @@ use std::{
 use super::writable;
 use crate::{AccessError, Dir, Network, Policy};
 
-struct Tree {
+pub(super) struct Tree {
     _base: tempfile::TempDir,
-    root: PathBuf,
-    outside: PathBuf,
+    pub(super) root: PathBuf,
+    pub(super) outside: PathBuf,
 }
 
-fn tree() -> Tree {
+pub(super) fn tree() -> Tree {
     let base = tempfile::tempdir().unwrap();
     let (root, outside) = (base.path().join("root"), base.path().join("root-evil"));
     fs::create_dir_all(root.join("sub")).unwrap();
@@ -34,11 +34,13 @@ impl Tree {
     }
 }
 
-fn verdict<T>(result: &Result<T, AccessError>) -> &'static str {
+pub(super) fn verdict<T>(result: &Result<T, AccessError>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(AccessError::OutsideWritableRoots { .. }) => "outside",
         Err(AccessError::NotRegular { kind, .. }) => kind,
+        Err(AccessError::Protected { .. }) => "protected",
+        Err(AccessError::Denied { .. }) => "denied",
         Err(AccessError::Symlink { .. }) => "link",
         Err(AccessError::Relative { .. }) => "relative",
         Err(AccessError::Io { source, .. }) => match source.kind() {
@@ -51,7 +53,7 @@ fn verdict<T>(result: &Result<T, AccessError>) -> &'static str {
     }
 }
 
-fn write(dir: &Dir, name: &str, text: &str) {
+pub(super) fn write(dir: &Dir, name: &str, text: &str) {
     let (temp, mut file) = dir.create_temp(0o640).unwrap();
     file.write_all(text.as_bytes()).unwrap();
     dir.rename(&temp, dir, OsStr::new(name)).unwrap();
@@ -217,7 +219,7 @@ fn only_regular_files_are_read_and_nothing_hangs() {
         (fifo.as_path(), "a named pipe"),
         (&tree.root, "a directory"),
         (Path::new("/dev/zero"), "a device"),
-        (&socket, "a socket or a device"),
+        (&socket, "a socket"),
         (Path::new("/no/such/file"), "missing"),
         (Path::new("relative"), "relative"),
     ] {

@@ -4,7 +4,9 @@
 mod appeared;
 mod commands;
 mod compatibility;
+mod denial;
 mod escape;
+mod file_rules;
 mod files;
 mod floods;
 mod lifecycle;

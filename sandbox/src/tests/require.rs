@@ -10,7 +10,7 @@ use crate::{
 
 async fn spawn_on(system: &Enforcement, policy: &Policy, command: Command) -> Result<Child, SpawnError> {
     let (plan, pipes, search) = plan_for(policy, command, system)?;
-    spawn::run(plan, pipes, search).await
+    spawn::run(policy, plan, pipes, search).await
 }
 
 #[tokio::test]
