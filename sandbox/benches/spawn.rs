@@ -6,19 +6,25 @@
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use sandbox::{Network, Policy};
+    use sandbox::{Network, Policy, Rules};
 
     const ROUNDS: usize = 400;
     let ballast = vec![1u8; 4 << 20];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let workspace = std::env::temp_dir();
     let writing = |network| Policy::workspace_write(vec![workspace.clone()], network);
+    let denying = Rules {
+        writable_roots: vec![workspace.clone()],
+        deny_read: ["/root", "/etc/ssl", "/etc/shadow"].map(Into::into).into(),
+        ..Rules::default()
+    };
     let rows = [
         ("bare", None),
         ("danger-full-access", Some(Policy::FullAccess)),
         ("read-only", Some(Policy::read_only())),
         ("workspace-write, network on", Some(writing(Network::On))),
         ("workspace-write, network off", Some(writing(Network::Off))),
+        ("the same, three paths denied", Some(Policy::Sandboxed(denying))),
     ];
     let mut times = vec![Vec::with_capacity(ROUNDS); rows.len()];
     for _ in 0..ROUNDS {

@@ -201,6 +201,27 @@ async fn a_denied_workspace_is_denied() {
 }
 
 #[tokio::test]
+async fn what_is_protected_can_be_denied_too() {
+    let home = Home::new();
+    fs::create_dir_all(home.path.join("ws/.git/hooks")).unwrap();
+    fs::create_dir_all(home.path.join("ws/.codex/inner")).unwrap();
+    for file in [".git/HEAD", ".git/config", ".git/hooks/pre-commit", ".codex/auth.json", ".codex/inner/key"]
+    {
+        fs::write(home.path.join("ws").join(file), SECRET).unwrap();
+    }
+    for denied in [".git", ".git/config", ".git/hooks", ".codex", ".codex/auth.json", ".codex/inner"] {
+        let policy = home.rules(&["ws"], &[&format!("ws/{denied}"), "ws/.agents"]);
+        let script =
+            format!("cat mine; cat {denied} {denied}/* ; mv {denied} gone; echo x > .git/config; ls .agents");
+        let text = run(&policy, home.within("ws", sh(&script)), nothing).await;
+        assert!(text.starts_with("plain\n") && !text.contains(SECRET), "{denied}: {text}");
+        assert!(!text.contains("cannot open directory '.agents'"), "{denied}: {text}");
+        assert_eq!(fs::read_to_string(home.path.join("ws/.git/config")).unwrap(), SECRET);
+    }
+    assert!(!home.path.join("ws/.agents").exists());
+}
+
+#[tokio::test]
 async fn what_is_denied_where_a_command_has_its_own_is_no_error() {
     for denied in
         ["/proc/kcore", "/proc/1", "/dev/kmsg", "/dev/shm", "/run", "/run/lock", "/dev/pts", "/proc"]
