@@ -30,6 +30,8 @@ pub(crate) const GIT: &str = ".git";
 /// The permissions of what stands in for something missing, less what a umask takes. Nobody gives a file just
 /// these, so one that was left behind is known by them.
 pub(crate) const TELLTALE: u32 = 0o1444;
+/// The permissions of a pipe that stands in: nobody waits at its end who may not open it.
+pub(crate) const PIPE_TELLTALE: u32 = 0o1000;
 /// How many missing names are protected at most: a supervisor keeps two descriptors for each.
 pub(crate) const MOST_STAND_INS: usize = 64;
 /// How many links are followed on the way to a name at most.
@@ -43,7 +45,9 @@ pub(crate) enum Guard {
     /// It stays where it is, and nothing in it is written.
     Keep(Kind),
     /// It is not there, and does not come to be: a file that says this, which means as much to its readers as
-    /// none, stands in for it as long as a command runs. (A directory costs ten times as much on some systems.)
+    /// none, stands in for it as long as a command runs. If it has nothing to say, it is a named pipe that
+    /// nobody may open: git and others that walk a tree pass it by, where they would take a file along. (A
+    /// directory costs ten times as much on some systems.)
     Cover(&'static CStr),
 }
 
@@ -76,7 +80,9 @@ pub(crate) fn survey(rules: &Rules, roots: &[PathBuf]) -> Result<Guards, SpawnEr
 pub(crate) fn is_stand_in(mode: u32, length: u64) -> bool {
     /// What a umask does not take away, and what a stand-in does not have.
     const TOLD_BY: u32 = libc::S_IFMT | 0o1333;
-    mode & TOLD_BY == libc::S_IFREG | TELLTALE & TOLD_BY && length <= 1
+    let is_file = mode & TOLD_BY == libc::S_IFREG | TELLTALE & TOLD_BY;
+    let is_pipe = mode & TOLD_BY == libc::S_IFIFO | PIPE_TELLTALE;
+    is_pipe || is_file && length <= 1
 }
 
 struct Survey<'a> {

@@ -14,7 +14,7 @@ use super::mount::attach;
 use crate::{
     error::Stage,
     exec::FIRST_FREE_FD,
-    protected::{self, MOST_STAND_INS, TELLTALE},
+    protected::{self, MOST_STAND_INS, PIPE_TELLTALE, TELLTALE},
     syscall::{address, call, errno, set_errno, step},
 };
 
@@ -34,6 +34,14 @@ pub(super) unsafe fn make(parent: c_int, name: &CStr, text: &CStr) -> c_int {
     // SAFETY: see above.
     unsafe {
         let size = text.count_bytes() as c_long;
+        if size == 0 {
+            let pipe = c_long::from(libc::S_IFIFO | PIPE_TELLTALE);
+            let made = call(libc::SYS_mknodat, [at, new_name, pipe, 0, 0]);
+            // Not every file system has pipes; those that have not say EPERM.
+            if made >= 0 || !matches!(errno(), libc::EPERM | libc::EOPNOTSUPP | libc::EINVAL) {
+                return if made < 0 { -1 } else { open(parent, name) };
+            }
+        }
         let write = |file| call(libc::SYS_write, [file, address(text.as_ptr()), size, 0, 0]) == size;
         if size > 0 {
             let nameless = c_long::from(libc::O_TMPFILE | HOW);
@@ -64,11 +72,27 @@ pub(super) unsafe fn make(parent: c_int, name: &CStr, text: &CStr) -> c_int {
     }
 }
 
-/// Opens what is there already.
+/// Opens what is there already. A pipe that nobody may open is opened by a capability; where that does not
+/// reach, because the file's group is not known in the namespace of users, its owner may from now on.
 pub(super) unsafe fn open(parent: c_int, name: &CStr) -> c_int {
     let how = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let open = [parent.into(), address(name.as_ptr()), how.into(), 0, 0];
     // SAFETY: see above.
-    unsafe { call(libc::SYS_openat, [parent.into(), address(name.as_ptr()), how.into(), 0, 0]) as c_int }
+    unsafe {
+        let fd = call(libc::SYS_openat, open);
+        if fd >= 0 || errno() != libc::EACCES || !stat(parent, name).is_ok_and(|it| is_stand_in(&it)) {
+            return fd as c_int;
+        }
+        let how = c_long::from(libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        let itself = call(libc::SYS_openat, [parent.into(), address(name.as_ptr()), how, 0, 0]);
+        if itself >= 0 {
+            let path = path_of(itself as c_int);
+            let mode = c_long::from(PIPE_TELLTALE | 0o400);
+            call(libc::SYS_fchmodat, [libc::AT_FDCWD.into(), address(path.as_ptr()), mode, 0, 0]);
+            close(itself as c_int);
+        }
+        call(libc::SYS_openat, open) as c_int
+    }
 }
 
 /// Keeps others from removing it. Returns whether nobody is doing that just now. Where there are no locks, the

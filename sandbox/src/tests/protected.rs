@@ -283,13 +283,14 @@ async fn what_a_killed_supervisor_left_is_taken_over() {
 #[tokio::test]
 async fn what_someone_outside_puts_there_stays() {
     let scene = Scene::new("");
-    let mut child = waiting(&scene, "cat .codex; echo evil > .codex; rm .codex").await;
+    let mut child = waiting(&scene, "cat .codex").await;
     let own = scene.ws().join(".codex");
-    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(&own).unwrap();
     fs::write(&own, "fine\n").unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
     drop(child.stdin.take());
     assert!(finish(child).await.1.starts_with("fine\n"));
-    assert_eq!(held(&own), format!("{}: 100644 fine\n\n", own.display()));
+    assert_eq!(held(&own), format!("{}: 100600 fine\n\n", own.display()));
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ git branch other; printf '#!/bin/sh\\necho hook\\n' > .git/hooks/pre-commit; chm
         "{IDENTITY} echo 2 >> f; git commit -qam two; git checkout -q other; echo 3 > g; git add g; git commit -qm three
 git rebase -q main; git stash list; git tag t; echo 4 > h; git add h; git stash -q; git stash pop -q
 git reset -q --hard; git worktree add -q wt main; git worktree remove wt; git gc -q; git merge -q t
-git log --format=%s; git status --short"
+git log --format=%s; git status --short; git clean -fdxq; git add -A; git status --short"
     );
     for weaken in both_levels() {
         let dir = tempfile::tempdir().unwrap();
