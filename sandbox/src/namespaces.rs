@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libc::c_int;
+use libc::{c_int, c_long};
 
 mod mount;
 mod pins;
@@ -42,6 +42,7 @@ use crate::{
     landlock,
     policy::{Network, Policy},
     protected,
+    syscall::{call, errno, set_errno},
 };
 
 /// Where the sockets of the machine's services lie.
@@ -64,6 +65,9 @@ const RESOLVER: &str = "/etc/resolv.conf";
 /// Links in `/run` that are kept: NixOS has its programs there.
 const KEPT_LINKS: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
+/// How many processes and threads a command may have at a time: more than any build, fewer than a machine.
+pub(crate) const MOST_PROCESSES: u64 = 8192;
+
 /// What the command's view is made from.
 #[derive(Debug)]
 pub(crate) struct Namespaces {
@@ -79,6 +83,8 @@ pub(crate) struct Namespaces {
     run: Option<Vec<(CString, CString)>>,
     /// What Landlock is to allow for the command's own terminals.
     terminal: u64,
+    /// How many processes and threads there may be, where the kernel can say that of a namespace.
+    pub(crate) most_processes: Option<String>,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -141,7 +147,8 @@ impl Namespaces {
         let run = !run_is_writable && fs::symlink_metadata(RUN).is_ok_and(|run| run.is_dir());
         let run = run.then(kept_links);
         let terminal = landlock::device_rights(abi).bits();
-        Ok(Self { flags, identity, all_writable, places, pins, run, terminal })
+        let most_processes = limits_processes().then(|| MOST_PROCESSES.to_string());
+        Ok(Self { flags, identity, all_writable, places, pins, run, terminal, most_processes })
     }
 
     /// The flags for `clone`.
@@ -158,13 +165,34 @@ impl Namespaces {
     pub(crate) unsafe fn enter(&self, ruleset: c_int, stand_ins: &mut StandIns) -> Result<(), Stage> {
         // SAFETY: as the caller promises.
         unsafe {
-            for (file, text) in &self.identity {
-                write(file, text.as_bytes())?;
-            }
+            self.identify()?;
             self.file_system(ruleset)?;
             // Last, over whatever the view has become.
             self.pins.lay(stand_ins)
         }
+    }
+
+    /// In a new namespace for users, becomes who it was outside.
+    unsafe fn identify(&self) -> Result<(), Stage> {
+        if self.identity.is_empty() {
+            return Ok(());
+        }
+        let prctl = |what: c_int, value: c_long| {
+            // SAFETY: plain numbers.
+            unsafe { call(libc::SYS_prctl, [what.into(), value, 0, 0, 0]) }
+        };
+        // A process that may not be dumped does not own its files in /proc.
+        let may_be_dumped = prctl(libc::PR_GET_DUMPABLE, 0) == 1;
+        prctl(libc::PR_SET_DUMPABLE, 1);
+        // SAFETY: as for `file_system`.
+        let written =
+            self.identity.iter().try_for_each(|(file, text)| unsafe { write(file, text.as_bytes()) });
+        let why = errno();
+        if !may_be_dumped {
+            prctl(libc::PR_SET_DUMPABLE, 0);
+        }
+        set_errno(why);
+        written
     }
 
     unsafe fn file_system(&self, ruleset: c_int) -> Result<(), Stage> {
@@ -185,7 +213,12 @@ impl Namespaces {
                 place.lay()?;
             }
             let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-            mount(c"proc", c"/proc", flags | libc::MS_RDONLY, None)?;
+            mount(c"proc", c"/proc", flags, None)?;
+            if let Some(most) = &self.most_processes {
+                // A limit, not a wall: where it is refused, there is the machine's own.
+                let _ = write(c"/proc/sys/kernel/pid_max", most.as_bytes());
+            }
+            attributes(libc::AT_FDCWD, c"/proc", READ_ONLY, 0)?;
             self.devices(devices, ruleset)?;
             if let Some(links) = &self.run {
                 mount(c"tmpfs", c"/run", flags, Some(c"mode=755,size=1m"))?;
@@ -247,6 +280,14 @@ impl Namespaces {
         }
         Ok(())
     }
+}
+
+/// Whether a namespace has a `kernel.pid_max` of its own. Before that, what root writes there is the machine's.
+fn limits_processes() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|digit: char| !digit.is_ascii_digit()).map(str::parse::<u32>);
+    let (major, minor) = (numbers.next(), numbers.next());
+    matches!((major, minor), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 14))
 }
 
 /// What of the covered places is to be seen all the same, though not to be written.

@@ -7,6 +7,7 @@ mod compatibility;
 mod escape;
 mod files;
 mod lifecycle;
+mod limits;
 mod protected;
 
 use std::{
