@@ -214,7 +214,7 @@ pub enum Stage {
     Descriptors,
     /// Entering the working directory.
     Cwd,
-    /// Forbidding core dumps.
+    /// Forbidding core dumps, and processes without number.
     Limits,
     /// Joining an empty session keyring.
     Keyring,
@@ -282,7 +282,7 @@ impl fmt::Display for Stage {
             Self::Terminal => "give the command a terminal",
             Self::Descriptors => "close the command's other descriptors",
             Self::Cwd => "enter the working directory",
-            Self::Limits => "forbid core dumps",
+            Self::Limits => "limit the command's core dumps and processes",
             Self::Keyring => "give the command an empty keyring",
             Self::NoNewPrivileges => "give up new privileges",
             Self::Capabilities => "drop capabilities",

@@ -24,6 +24,7 @@ use libc::{c_int, c_long};
 use crate::{
     error::Stage,
     layer::{Layer, Without},
+    namespaces::MOST_PROCESSES,
     plan::{Confinement, Plan},
     seccomp::Filter,
     syscall::{KERNEL_SIGSET, address, call, errno, set_errno, step},
@@ -137,9 +138,7 @@ impl Image {
                 step(call(libc::SYS_ioctl, take), Stage::Terminal)?;
             }
             step(call(libc::SYS_chdir, [address(self.cwd), 0, 0, 0, 0]), Stage::Cwd)?;
-            let none = [0u64; 2];
-            let core = [0, libc::RLIMIT_CORE as c_long, address(none.as_ptr()), 0, 0];
-            step(call(libc::SYS_prlimit64, core), Stage::Limits)?;
+            limits(self.privileges)?;
             if self.without.keeps(Layer::Keyring) {
                 new_session_keyring()?;
             }
@@ -236,6 +235,24 @@ unsafe fn die_with(supervisor: c_long) -> Result<(), Stage> {
         step(call(libc::SYS_prctl, ask), Stage::ParentDeath)?;
         if call(libc::SYS_getppid, [0; 5]) == supervisor { Ok(()) } else { Err(Stage::ParentDeath) }
     }
+}
+
+/// No core dumps; and, in a sandbox, an end to forking. Root has no such end but that of its
+/// [namespace](MOST_PROCESSES), and where users have none, all of a user's processes count.
+unsafe fn limits(sandboxed: bool) -> Result<(), Stage> {
+    let limit = |which: c_long, set: *const [u64; 2], get: *mut [u64; 2]| {
+        // SAFETY: the kernel reads and writes whole structures, or nothing where there is a null pointer.
+        let result = unsafe { call(libc::SYS_prlimit64, [0, which, address(set), address(get), 0]) };
+        step(result, Stage::Limits)
+    };
+    limit(libc::RLIMIT_CORE as c_long, &[0; 2], ptr::null_mut())?;
+    if sandboxed {
+        let processes = libc::RLIMIT_NPROC as c_long;
+        let mut present = [0; 2];
+        limit(processes, ptr::null(), &raw mut present)?;
+        limit(processes, &present.map(|limit| limit.min(MOST_PROCESSES)), ptr::null_mut())?;
+    }
+    Ok(())
 }
 
 /// The keys of the user's session are out of the command's sight. Where the call is missing or refused, by a

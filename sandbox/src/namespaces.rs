@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libc::c_int;
+use libc::{c_int, c_long};
 
 mod cover;
 mod device;
@@ -46,6 +46,7 @@ use crate::{
     policy::{Network, Read},
     protected,
     resolved::Resolved,
+    syscall::{call, errno, set_errno},
     terminal::Pair,
 };
 
@@ -67,6 +68,9 @@ const LINKS: [(&CStr, &CStr); 5] = [
 pub(crate) const RESOLVER: &str = "/etc/resolv.conf";
 /// Links in `/run` that are kept: NixOS has its programs there.
 const KEPT_LINKS: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
+
+/// How many processes and threads a command may have at a time: more than any build, fewer than a machine.
+pub(crate) const MOST_PROCESSES: u64 = 8192;
 
 /// What the command's view is made from.
 #[derive(Debug)]
@@ -93,6 +97,8 @@ pub(crate) struct Namespaces {
     /// The terminal that it is given, which was made in our `/dev/pts`, not in its own.
     console: Option<Place>,
     without: Without,
+    /// How many processes and threads there may be, where the kernel can say that of a namespace.
+    pub(crate) most_processes: Option<String>,
 }
 
 /// Who makes the namespaces: root itself, or anyone by means of a namespace for users.
@@ -149,6 +155,7 @@ impl Namespaces {
         let limited = resolved.rules.read != Read::Everything;
         let readable = if limited { landlock::READABLE.bits() } else { 0 };
         let loopback = network == Network::Localhost;
+        let most_processes = limits_processes().then(|| MOST_PROCESSES.to_string());
         Ok(Self {
             flags,
             identity,
@@ -164,6 +171,7 @@ impl Namespaces {
             readable,
             console: None,
             without: Without::default(),
+            most_processes,
         })
     }
 
@@ -187,9 +195,7 @@ impl Namespaces {
     pub(crate) unsafe fn enter(&self, ruleset: c_int, stand_ins: &mut StandIns) -> Result<(), Stage> {
         // SAFETY: as the caller promises.
         unsafe {
-            for (file, text) in &self.identity {
-                write(file, text.as_bytes())?;
-            }
+            self.identify()?;
             if self.loopback {
                 loopback::switch_on()?;
             }
@@ -197,6 +203,29 @@ impl Namespaces {
             // Last, over whatever the view has become.
             self.pins.lay(stand_ins)
         }
+    }
+
+    /// In a new namespace for users, becomes who it was outside.
+    unsafe fn identify(&self) -> Result<(), Stage> {
+        if self.identity.is_empty() {
+            return Ok(());
+        }
+        let prctl = |what: c_int, value: c_long| {
+            // SAFETY: plain numbers.
+            unsafe { call(libc::SYS_prctl, [what.into(), value, 0, 0, 0]) }
+        };
+        // A process that may not be dumped does not own its files in /proc.
+        let may_be_dumped = prctl(libc::PR_GET_DUMPABLE, 0) == 1;
+        prctl(libc::PR_SET_DUMPABLE, 1);
+        // SAFETY: as for `file_system`.
+        let written =
+            self.identity.iter().try_for_each(|(file, text)| unsafe { write(file, text.as_bytes()) });
+        let why = errno();
+        if !may_be_dumped {
+            prctl(libc::PR_SET_DUMPABLE, 0);
+        }
+        set_errno(why);
+        written
     }
 
     unsafe fn file_system(&self, ruleset: c_int) -> Result<(), Stage> {
@@ -217,7 +246,12 @@ impl Namespaces {
             }
             let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
             if self.without.keeps(Layer::Proc) {
-                mount(c"proc", c"/proc", flags | libc::MS_RDONLY, None)?;
+                mount(c"proc", c"/proc", flags, None)?;
+                if let Some(most) = &self.most_processes {
+                    // A limit, not a wall: where it is refused, there is the machine's own.
+                    let _ = write(c"/proc/sys/kernel/pid_max", most.as_bytes());
+                }
+                attributes(libc::AT_FDCWD, c"/proc", READ_ONLY, 0)?;
             }
             if !self.without.keeps(Layer::Devices) {
                 return Ok(());
@@ -337,6 +371,14 @@ fn guards(resolved: &Resolved<'_>) -> Result<protected::Guards, SpawnError> {
     };
     guards.retain(|place, _| !denied(place));
     Ok(guards)
+}
+
+/// Whether a namespace has a `kernel.pid_max` of its own. Before that, what root writes there is the machine's.
+fn limits_processes() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|digit: char| !digit.is_ascii_digit()).map(str::parse::<u32>);
+    let (major, minor) = (numbers.next(), numbers.next());
+    matches!((major, minor), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 14))
 }
 
 /// What of the covered places is to be seen all the same, though not to be written.

@@ -333,7 +333,9 @@ impl Supervisor<'_> {
                 } else if !tree::kill_children() {
                     exit();
                 }
+                // All that have ended: while one is reaped at a time, others fork.
                 self.reap(0);
+                while self.reap(libc::WNOHANG) {}
                 self.announce();
             }
         }

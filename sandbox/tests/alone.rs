@@ -13,8 +13,11 @@
 use std::{
     env,
     future::Future,
-    io::{BufRead, BufReader, Read, Write},
-    os::unix::process::ExitStatusExt,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        process::{CommandExt, ExitStatusExt},
+    },
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -382,6 +385,39 @@ time.sleep(20); print('survived', flush=True)";
         let _child = spawn(&policy, command).await.unwrap();
         std::io::stdin().read_to_string(&mut String::new()).unwrap();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+    });
+}
+
+#[test]
+fn a_process_that_may_not_be_dumped_makes_namespaces() {
+    const TEST: &str = "a_process_that_may_not_be_dumped_makes_namespaces";
+    const NOBODY: u32 = 65534;
+    if !is_alone() && rustix::process::geteuid().is_root() {
+        // Only someone else needs to be mapped into one.
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let copy = dir.path().join("tests");
+        std::fs::copy(env::current_exe().unwrap(), &copy).unwrap();
+        let mut again = std::process::Command::new(copy);
+        again.args(["--exact", TEST]).env("ALONE", "1").current_dir("/").uid(NOBODY).gid(NOBODY);
+        let output = loop {
+            match again.output() {
+                // Another test has forked while the copy was being written.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                output => break output.unwrap(),
+            }
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    alone(TEST, async {
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).unwrap();
+        let command = Command { args: Vec::new(), program: "true".into(), ..touch(Path::new("")) };
+        assert!(spawn(&Policy::read_only(), command).await.unwrap().wait().await.unwrap().success());
+        assert_eq!(probe().level(), Level::Full, "{}", probe());
+        let dumpable = rustix::process::dumpable_behavior().unwrap();
+        assert_eq!(dumpable, rustix::process::DumpableBehavior::NotDumpable);
     });
 }
 

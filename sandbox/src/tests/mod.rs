@@ -10,6 +10,7 @@ mod file_rules;
 mod files;
 mod floods;
 mod lifecycle;
+mod limits;
 mod network;
 mod protected;
 mod reading;
