@@ -10,7 +10,7 @@ use std::{
     fmt,
     fs::{File, Metadata},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -88,6 +88,11 @@ pub struct Child {
 impl Child {
     /// Its process id.
     pub fn id(&self) -> u32 {
+        match self.never {}
+    }
+
+    /// The protected names that appeared.
+    pub fn appeared(&self) -> Vec<PathBuf> {
         match self.never {}
     }
 

@@ -16,6 +16,7 @@
 #[cfg(not(unix))]
 compile_error!("codex needs a Unix system; on Windows, use WSL 2");
 
+mod appeared;
 mod child;
 mod command;
 mod denied;

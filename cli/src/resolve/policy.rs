@@ -98,7 +98,7 @@ impl Policies {
     /// Makes folders writable, as far as our own settings stay what they are.
     fn open(&self, rules: &mut Rules, folders: Vec<PathBuf>, memories: bool) {
         let mut roots = folders;
-        roots.retain(|root| root.is_dir() && self.keeps_settings(root));
+        roots.retain(|root| root.is_dir() && self.settings_at_risk(root).is_none());
         roots.dedup();
         let home = real(self.home.folder());
         if roots.iter().any(|root| home.starts_with(real(root))) {
@@ -134,13 +134,14 @@ impl Policies {
         if mode != Mode::WorkspaceWrite || !writes_here || self.may_write(cwd) {
             return Ok(mode);
         }
-        let why = format!(
-            "{} stays read-only: it is neither below the folder where the server was started nor in one that \
-             config.toml trusts, or it holds codex's own settings; the person who starts the server can name \
-             it with -C, or with [projects.\"{}\"] trust_level = \"trusted\"",
-            cwd.display(),
-            cwd.display()
-        );
+        let why = self.settings_at_risk(cwd).unwrap_or_else(|| {
+            format!(
+                "it is neither below the folder where the server was started nor in one that config.toml trusts; the \
+                 person who starts the server can name it with -C, or with [projects.\"{}\"] trust_level = \"trusted\"",
+                cwd.display()
+            )
+        });
+        let why = format!("{} stays read-only: {why}", cwd.display());
         // Whoever asked for more in so many words hears of it; else it is the folder that decides.
         if origin == Some(&Origin::Call) {
             return Err(ConfigError::new(&Origin::Call, "sandbox_mode", why));
@@ -154,16 +155,29 @@ impl Policies {
     fn may_write(&self, folder: &Path) -> bool {
         let (start, folder) = (real(&self.start), real(folder));
         let below_start = start.parent().is_some() && folder.starts_with(&start);
-        folder.parent().is_some() && (below_start || self.is_trusted(&folder)) && self.keeps_settings(&folder)
+        folder.parent().is_some()
+            && (below_start || self.is_trusted(&folder))
+            && self.settings_at_risk(&folder).is_none()
     }
 
-    /// Whether our own settings and records stay unwritable with a folder: an agent that can write them could give
-    /// itself more at the next start. In a folder above them they are protected, which the full level alone can do.
-    fn keeps_settings(&self, folder: &Path) -> bool {
+    /// Why our own settings and records would be writable with a folder, if so: an agent that can write them could
+    /// give itself more at the next start. In a folder above them they are protected, which the full level alone can
+    /// do, and only if they are there.
+    fn settings_at_risk(&self, folder: &Path) -> Option<String> {
         let (home, folder) = (real(self.home.folder()), real(folder));
-        let among = folder.starts_with(&home);
-        let above = home.starts_with(&folder);
-        !among && (!above || home.is_dir() && sandbox::probe().level() == Level::Full)
+        if folder.starts_with(&home) {
+            return Some(format!("{} is where codex keeps its own settings", home.display()));
+        }
+        if !home.starts_with(&folder) || home.is_dir() && sandbox::probe().level() == Level::Full {
+            return None;
+        }
+        let way = match home.is_dir() {
+            true => {
+                "which only the full level protects (see codex sandbox check); set CODEX_HOME to a folder elsewhere"
+            }
+            false => "which is to be protected and does not exist yet: make it",
+        };
+        Some(format!("codex's own settings are in it, in {}, {way}", home.display()))
     }
 
     /// `TMPDIR`, unless a careless caller made it a folder that matters.

@@ -156,6 +156,54 @@ fn check_tells_the_level_and_what_applies_here() {
 }
 
 #[test]
+fn a_weaker_level_is_told() {
+    // In a sandbox no other can make namespaces: the reduced level, on any system.
+    let house = House::new("");
+    let codex = env!("CARGO_BIN_EXE_codex");
+    let inner = house.run(&["sandbox", "--", codex, "sandbox", "check", "--json"]);
+    let checked: Value = serde_json::from_str(&inner.stdout).unwrap();
+    assert_eq!(checked["level"], "reduced", "{inner:?}");
+    let why = checked["enforcement"].to_string();
+    assert!(why.contains("refuses to make namespaces"), "{why}");
+    let localhost = ["sandbox", "--", codex, "sandbox", "-c", "sandbox.network=localhost", "true"];
+    let refused = house.run(&localhost);
+    assert!(refused.code == 125 && refused.stderr.contains("localhost"), "{refused:?}");
+}
+
+#[test]
+fn a_folder_to_come_is_named() {
+    let house = House::new("");
+    let root = house.workspace().parent().unwrap().to_owned();
+    let codex = root.join("ws/later");
+    let run = || {
+        house.run_with(
+            &["sandbox", "--full-auto", "touch", "made"],
+            &[("CODEX_HOME", codex.to_str().unwrap())],
+        )
+    };
+    let said = run();
+    assert!(said.code != 0 && said.stderr.contains("does not exist yet: make it"), "{said:?}");
+    std::fs::create_dir(&codex).unwrap();
+    let full = house.run(&["sandbox", "check"]).stdout.contains("level: full");
+    let said = run();
+    assert_eq!(said.code == 0, full, "{said:?}");
+    assert!(full || said.stderr.contains("only the full level protects"), "{said:?}");
+}
+
+#[test]
+fn localhost_is_the_commands_own() {
+    let script = "import socket\ns = socket.create_server(('127.0.0.1', 0))\n\
+                  socket.create_connection(s.getsockname())\nprint('reached')";
+    let house = House::new("");
+    let run = |network: &str| {
+        house.run(&["sandbox", "-c", &format!("sandbox.network={network}"), "python3", "-c", script])
+    };
+    assert!(run("off").stdout.is_empty());
+    let full = house.run(&["sandbox", "check"]).stdout.contains("level: full");
+    assert_eq!(run("localhost").stdout == "reached\n", full);
+}
+
+#[test]
 fn keys_and_logins_are_not_read_by_commands_and_tools() {
     let house = House::new("");
     let root = house.workspace().parent().unwrap().to_owned();

@@ -1,6 +1,7 @@
 //! The dialect of this crate's tests: a command line in, how it ended and what it printed out.
 #![cfg(target_os = "linux")]
 
+mod appeared;
 mod commands;
 mod compatibility;
 mod escape;
@@ -106,5 +107,5 @@ async fn spawn_weakened(
 ) -> Result<Child, SpawnError> {
     let (mut plan, pipes, search) = plan::plan(policy, command)?;
     weaken(&mut plan);
-    spawn::run(plan, pipes, search).await
+    spawn::run(policy, plan, pipes, search).await
 }

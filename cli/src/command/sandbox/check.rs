@@ -106,11 +106,12 @@ pub(crate) fn summary(limits: &SandboxLimits, home: Option<&Path>) -> String {
         parts.push(format!("not readable: {}", list(&limits.deny_read)));
     }
     parts.push(format!("network {}", limits.network));
-    match (level.as_str(), limits.require.as_deref()) {
-        ("full", _) => {}
-        ("none", Some("none")) => parts.push("not enforced on this system".to_owned()),
-        ("none", _) => parts.push("which this system cannot enforce: commands are refused".to_owned()),
-        (level, _) => parts.push(format!("enforced at the {level} level (codex sandbox check)")),
+    match level.as_str() {
+        "full" => {}
+        _ if limits.refuses_commands() => parts
+            .push(format!("commands are refused: the level of this system is {level} (codex sandbox check)")),
+        "none" => parts.push("not enforced on this system".to_owned()),
+        _ => parts.push(format!("enforced at the {level} level (codex sandbox check)")),
     }
     parts.join("; ")
 }
@@ -122,5 +123,44 @@ fn short(path: &str, home: Option<&Path>) -> String {
         Some(below) if below.is_empty() => "~".to_owned(),
         Some(below) => format!("~/{below}"),
         None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summary;
+    use mcp_server::api::SandboxLimits;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    fn summed(limits: Value) -> String {
+        let limits: SandboxLimits = serde_json::from_value(limits).unwrap();
+        summary(&limits, Some(Path::new("/home/me")))
+    }
+
+    #[test]
+    fn a_header_names_the_network_what_is_denied_and_a_level_that_is_not_full() {
+        let mut limits = json!({
+            "type": "workspace-write", "level": "full", "require": "reduced", "network": "off",
+            "writable_roots": ["/home/me/ws", "/tmp"], "deny_read": ["/home/me/.ssh"],
+        });
+        let held = "workspace-write; writable: ~/ws, /tmp; not readable: ~/.ssh; network off";
+        assert_eq!(summed(limits.clone()), held);
+        limits["level"] = "reduced".into();
+        assert_eq!(
+            summed(limits.clone()),
+            format!("{held}; enforced at the reduced level (codex sandbox check)")
+        );
+        limits["level"] = "none".into();
+        assert!(
+            summed(limits.clone())
+                .ends_with("; commands are refused: the level of this system is none (codex sandbox check)")
+        );
+        limits["require"] = "none".into();
+        assert!(summed(limits).ends_with("; not enforced on this system"));
+        assert_eq!(
+            summed(json!({"type": "danger-full-access", "network": "on"})),
+            "danger-full-access: no sandbox"
+        );
     }
 }
