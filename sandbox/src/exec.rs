@@ -128,9 +128,9 @@ impl Image {
     unsafe fn become_program(&self, supervisor: c_long) -> Result<Infallible, Stage> {
         // SAFETY: as the caller promises.
         unsafe {
-            if self.without.keeps(Layer::Session) {
-                step(call(libc::SYS_setsid, [0; 5]), Stage::Session)?;
-            }
+            // At the least a group, which is what is killed at the end.
+            let own = if self.without.keeps(Layer::Session) { libc::SYS_setsid } else { libc::SYS_setpgid };
+            step(call(own, [0; 5]), Stage::Session)?;
             die_with(supervisor)?;
             self.place_descriptors()?;
             if self.terminal {

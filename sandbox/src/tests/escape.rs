@@ -2,6 +2,7 @@
 //! Whether it got out is seen from outside, in a file, at a listener, on a victim; only where a call has no
 //! effect that could be seen, the probe itself says that the kernel let it through.
 
+mod attended;
 mod documented;
 mod keeper;
 mod layers;
@@ -19,7 +20,9 @@ use std::{
 
 use self::{
     documented::{AT_EVERY_LEVEL, REDUCED, REDUCED_BEFORE_6_10, REDUCED_BEFORE_6_12, open},
-    probe::{FILES, FULL, KERNEL, MACHINE, NETWORK, OUT_OF_SCOPE, PROCESSES, READING, SOCKETS, all, probes},
+    probe::{
+        FILES, FULL, KERNEL, MACHINE, NETWORK, OUT_OF_SCOPE, PROCESSES, READING, SOCKETS, Sign, all, probes,
+    },
     scene::{Attempt, NOBODY, Scene},
 };
 use super::{Weaken, finish, nothing, reduced, run, sh, spawn_weakened};
@@ -126,6 +129,16 @@ async fn with_the_network_on_only_the_network_is_reached() {
         let shut = attempts.iter().filter(|attempt| !attempt.out && !attempt.missing);
         assert_eq!(shut.map(|attempt| attempt.name).collect::<Vec<_>>(), [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn on_its_own_loopback_only_the_command_itself_is_reached() {
+    let own = attempts(workspace(Network::On), &[NETWORK], nothing).await;
+    let own = own.iter().filter(|it| it.out).map(|it| it.name);
+    let said = probes(&[NETWORK]).into_iter().filter(|probe| matches!(probe.sign, Sign::Said));
+    let said: BTreeSet<_> = said.map(|probe| probe.name).collect();
+    let own: BTreeSet<_> = own.filter(|name| said.contains(name)).collect();
+    assert_eq!(escapes(workspace(Network::Localhost), &KEPT, nothing).await, own);
 }
 
 /// Everything outside may not be read, by name or for want of it.
