@@ -34,6 +34,7 @@ mod probe;
 mod process;
 mod protected;
 mod resolved;
+pub mod seatbelt;
 mod seccomp;
 mod spawn;
 mod spawner;
