@@ -1,5 +1,6 @@
 //! The command line. One file for each verb is in `command`; here is what is typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -86,6 +87,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: Tool,
     },
+    /// Run a command as the agent's commands are run: under the sandbox, with their environment.
+    #[command(subcommand_precedence_over_arg = true)]
+    Sandbox(Sandbox),
+    /// Older names of `codex sandbox`.
+    #[command(hide = true)]
+    Debug {
+        #[command(subcommand)]
+        verb: Debug,
+    },
     /// Watch the whole loop work: real tools, real sandbox, a scripted model. Needs no key and no network.
     Demo,
     /// Add, list and remove the MCP servers whose tools the agent uses.
@@ -152,6 +162,60 @@ pub(crate) enum Tool {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `codex sandbox`.
+#[derive(Debug, Args)]
+pub(crate) struct Sandbox {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Platform>,
+
+    #[command(flatten)]
+    pub(crate) confined: Confined,
+}
+
+/// `codex sandbox PLATFORM`: the words of older versions. Without one, this system's sandbox is meant.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Platform {
+    /// Show what this system enforces and what applies in this folder.
+    Check {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// With the sandbox of Linux.
+    #[command(visible_alias = "landlock")]
+    Linux(Confined),
+    /// With the sandbox of macOS.
+    #[command(visible_alias = "seatbelt")]
+    Macos(Confined),
+    /// With the sandbox of Windows.
+    Windows(Confined),
+}
+
+/// A command to run, and how.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Confined {
+    /// The same as `-s workspace-write`.
+    #[arg(long)]
+    pub(crate) full_auto: bool,
+
+    /// Show what was denied (macOS).
+    #[arg(long)]
+    pub(crate) log_denials: bool,
+
+    /// The command and its arguments; without `-s` it may read and not write.
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `codex debug`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Debug {
+    /// `codex sandbox linux`.
+    Landlock(Confined),
+    /// `codex sandbox macos`.
+    Seatbelt(Confined),
 }
 
 /// `codex mcp`.

@@ -69,7 +69,8 @@ impl House {
     }
 }
 
-fn start_folder(cwd: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+/// The folder named by `-C`, or the one that we are in.
+pub(crate) fn start_folder(cwd: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     let here = std::env::current_dir().map_err(|error| {
         ConfigError::general(format!("the current folder cannot be read: {error}; change to one that exists"))
     })?;

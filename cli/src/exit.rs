@@ -7,7 +7,11 @@
 //! | 2 | usage or configuration: nothing was tried |
 //! | 3 | denied by policy |
 //! | 4 | a limit was reached: going on is possible |
+//! | 125 | `codex sandbox`: the command was not run, since it could not be confined |
 //! | 130 | interrupted |
+//!
+//! `codex sandbox` passes the command's own code on, 128 + N where signal N ended it; 126 and 127 are, as with shells,
+//! a command that cannot be executed and one that is not there.
 
 use std::process::ExitCode;
 
@@ -21,7 +25,10 @@ pub(crate) enum Exit {
     Usage,
     Denied,
     Limit,
+    Unconfined,
     Interrupted,
+    /// Whatever another program ended with.
+    Passed(u8),
 }
 
 impl Exit {
@@ -33,6 +40,8 @@ impl Exit {
             Self::Usage => 2,
             Self::Denied => 3,
             Self::Limit => 4,
+            Self::Unconfined => 125,
+            Self::Passed(code) => code,
             Self::Interrupted => 130,
         }
     }
@@ -65,6 +74,7 @@ mod tests {
             (Exit::Usage, 2),
             (Exit::Denied, 3),
             (Exit::Limit, 4),
+            (Exit::Unconfined, 125),
             (Exit::Interrupted, 130),
         ];
         for (exit, code) in table {

@@ -45,6 +45,8 @@ fn dispatch(arguments: Arguments) -> Exit {
         Some(Command::McpServer(options)) => command::mcp_server::run(&global, &options),
         Some(Command::Exec(options)) => command::exec::run(&global, options),
         Some(Command::Tool { verb }) => command::tool::run(&global, verb),
+        Some(Command::Sandbox(options)) => command::sandbox::run(&global, options),
+        Some(Command::Debug { verb }) => command::sandbox::debug(&global, verb),
         Some(Command::Demo) if global.is_set() => {
             out::error("`codex demo` takes no settings: it brings its own");
             Exit::Usage
@@ -56,14 +58,13 @@ fn dispatch(arguments: Arguments) -> Exit {
 }
 
 /// Commands that are planned and not there yet. They say so, instead of being taken for a prompt.
-const LATER: [&str; 21] = [
+const LATER: [&str; 19] = [
     "app-server",
     "apply",
     "archive",
     "cloud",
     "completion",
     "config",
-    "debug",
     "delete",
     "doctor",
     "features",
@@ -74,7 +75,6 @@ const LATER: [&str; 21] = [
     "remote-control",
     "resume",
     "review",
-    "sandbox",
     "sessions",
     "unarchive",
     "update",

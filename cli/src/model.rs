@@ -95,7 +95,7 @@ fn shared(
 /// What differs from machine to machine, and what stands in a cassette in its place.
 fn variable_paths(cwd: &Path) -> Vec<(String, String)> {
     let mut paths = vec![(cwd.to_string_lossy().into_owned(), "{workspace}".to_owned())];
-    for (variable, name) in [("TMPDIR", "{tmpdir}"), ("HOME", "{home}")] {
+    for (variable, name) in [("TMPDIR", "{tmpdir}"), ("CODEX_HOME", "{codex_home}"), ("HOME", "{home}")] {
         if let Some(folder) = std::env::var(variable).ok().filter(|folder| folder.len() > 1) {
             paths.push((folder, name.to_owned()));
         }

@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    appeared::Watch,
     command::{Exit, Signal},
     error::Stage,
     process::{Owner, Process},
@@ -37,6 +39,7 @@ pub struct Child {
     pub stderr: Option<pipe::Receiver>,
     /// Its terminal, if [`Output::Terminal`](crate::Output::Terminal).
     pub terminal: Option<Terminal>,
+    pub(crate) watch: Watch,
     // Before the owner: the runtime lets go of the pipe before the process does.
     status: AsyncFd<Arc<Process>>,
     owner: Owner,
@@ -48,7 +51,15 @@ impl Child {
         let process = Arc::clone(owner.process());
         // SAFETY: a process owns its pipe, never replaces it, and lives as long as this reference to it.
         let status = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?;
-        Ok(Self { stdin: None, stdout: None, stderr: None, terminal: None, status, owner })
+        Ok(Self {
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            terminal: None,
+            watch: Watch::default(),
+            status,
+            owner,
+        })
     }
 
     /// Waits until it is known whether it runs; if not, with the step that failed.
@@ -64,6 +75,14 @@ impl Child {
     /// Its process id, and that of its group.
     pub fn id(&self) -> u32 {
         self.owner.process().id()
+    }
+
+    /// The [protected](crate::Rules::writable_roots) names that did not exist when it was started, and do now.
+    /// Ask when it has ended, and obey nothing that they hold without asking the user: the
+    /// [reduced level](crate::Level::Reduced) does not keep them from being made, and no level keeps a
+    /// command from making a repository where there is none.
+    pub fn appeared(&self) -> Vec<PathBuf> {
+        self.watch.appeared()
     }
 
     /// Waits until it has ended; processes that it started may still run. Can be cancelled and called again,

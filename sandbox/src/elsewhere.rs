@@ -100,6 +100,11 @@ impl Child {
         match self.never {}
     }
 
+    /// The protected names that appeared.
+    pub fn appeared(&self) -> Vec<PathBuf> {
+        match self.never {}
+    }
+
     /// Waits until it has ended.
     ///
     /// # Errors

@@ -192,6 +192,8 @@ pub enum Stage {
     Namespaces,
     /// Being in the new namespaces who one was outside.
     Identity,
+    /// Switching on the loopback of the command's own network.
+    Loopback,
     /// Making the command's view of the file system.
     Mounts,
     /// Protecting what in the writable roots is not to be written.
@@ -230,7 +232,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every one, to find it again by its number.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Spawner,
         Self::Pipes,
         Self::Ruleset,
@@ -238,6 +240,7 @@ impl Stage {
         Self::Supervisor,
         Self::Namespaces,
         Self::Identity,
+        Self::Loopback,
         Self::Mounts,
         Self::Protection,
         Self::Watch,
@@ -268,6 +271,7 @@ impl fmt::Display for Stage {
             Self::Supervisor => "supervise the command",
             Self::Namespaces => "make namespaces",
             Self::Identity => "map the user into a new namespace",
+            Self::Loopback => "switch on the command's own loopback",
             Self::Mounts => "make the command's view of the file system",
             Self::Protection => "protect .git, .codex, .agents and the like in the writable roots",
             Self::Watch => "watch the command",

@@ -2,8 +2,8 @@
 //!
 //! Rights are asked for by name and by the kernel's own version, each as a hard requirement: a right that the
 //! version promises and the kernel then refuses is an error, never a hole. Reading and executing are handled
-//! only where a policy limits them; else they stay as they are. Device nodes are handled and never granted: with them a root user could
-//! make the disk itself.
+//! only where a policy limits them; else they stay as they are. Making device nodes is handled and never
+//! granted: with them a root user could make the disk itself.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -83,6 +83,9 @@ pub(crate) fn ruleset(
     }
     for fd in devices() {
         rules = rules.add_rule(PathBeneath::new(fd, device_rights(abi))).map_err(building)?;
+    }
+    for node in &resolved.devices {
+        rules = rules.add_rule(PathBeneath::new(&node.fd, device_rights(abi))).map_err(building)?;
     }
     if let Some(reading) = reading {
         reading.grant(&mut rules)?;

@@ -16,10 +16,12 @@
 #[cfg(not(unix))]
 compile_error!("codex needs a Unix system; on Windows, use WSL 2");
 
+mod appeared;
 mod child;
 mod command;
 mod denial;
 mod denied;
+mod devices;
 mod elsewhere;
 mod error;
 mod exec;

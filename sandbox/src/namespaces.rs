@@ -22,6 +22,8 @@ use std::{
 use libc::c_int;
 
 mod cover;
+mod device;
+mod loopback;
 mod mount;
 mod pins;
 mod place;
@@ -30,9 +32,8 @@ mod stand_ins;
 pub(crate) use self::stand_ins::StandIns;
 use self::{
     cover::Covers,
-    mount::{
-        NO_SUID_DEV, READ_ONLY, allow, attach, attributes, copy, make_dir, make_file, make_link, mount, write,
-    },
+    device::{Device, HARMLESS},
+    mount::{NO_SUID_DEV, READ_ONLY, allow, attributes, make_dir, make_file, make_link, mount, write},
     pins::Pins,
     place::{Below, Place},
 };
@@ -49,9 +50,6 @@ use crate::{
 const RUN: &str = "/run";
 /// What other processes can share without a name that a policy knows.
 const SHARED_MEMORY: &str = "/dev/shm";
-/// What a command finds in `/dev`, besides its own terminals and shared memory.
-const DEVICES: [&CStr; 6] =
-    [c"/dev/null", c"/dev/zero", c"/dev/full", c"/dev/random", c"/dev/urandom", c"/dev/tty"];
 /// The name of the terminal that a command is given.
 const CONSOLE: &CStr = c"/dev/console";
 /// Names in `/dev` for what lies elsewhere.
@@ -73,11 +71,14 @@ pub(crate) struct Namespaces {
     flags: c_int,
     /// Files to be written, in this order, so that the user is in the new namespace who it was outside.
     identity: Vec<(&'static CStr, String)>,
+    /// Whether the command's own network is to have a loopback.
+    loopback: bool,
     /// Whether the root itself is writable, by the policy's word.
     all_writable: bool,
     places: Vec<Place>,
     /// What is not to be written in the places that are writable.
     pins: Pins,
+    devices: Vec<Device>,
     /// Whether there is a `/run` to be covered, and the links to be made in it.
     run: Option<Vec<(CString, CString)>>,
     covers: Covers,
@@ -109,7 +110,8 @@ impl Namespaces {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP;
-        if resolved.rules.network == Network::Off {
+        let network = resolved.rules.network;
+        if network != Network::On {
             flags |= libc::CLONE_NEWNET;
         }
         let mut identity = Vec::new();
@@ -132,17 +134,23 @@ impl Namespaces {
         };
         places.extend(kept(cwd, listed, &places));
         let run = !run_is_writable && fs::symlink_metadata(RUN).is_ok_and(|run| run.is_dir());
-        let covers = Covers::new(resolved, &mut places, run)
-            .map_err(|source| SpawnError::Setup { stage: Stage::Mounts, source })?;
+        let unnameable = |source| SpawnError::Setup { stage: Stage::Mounts, source };
+        let covers = Covers::new(resolved, &mut places, run).map_err(unnameable)?;
+        let found = resolved.devices.iter().map(|node| node.path.as_path());
+        let devices = HARMLESS.iter().map(Path::new).chain(found).map(Device::new);
+        let devices = devices.collect::<io::Result<_>>().map_err(unnameable)?;
         let run = run.then(kept_links);
         let terminal = landlock::device_rights(abi).bits();
         let limited = resolved.rules.read != Read::Everything;
         let readable = if limited { landlock::READABLE.bits() } else { 0 };
+        let loopback = network == Network::Localhost;
         Ok(Self {
             flags,
             identity,
+            loopback,
             all_writable,
             places,
+            devices,
             pins,
             run,
             covers,
@@ -175,6 +183,9 @@ impl Namespaces {
             for (file, text) in &self.identity {
                 write(file, text.as_bytes())?;
             }
+            if self.loopback {
+                loopback::switch_on()?;
+            }
             self.file_system(ruleset)?;
             // Last, over whatever the view has become.
             self.pins.lay(stand_ins)
@@ -185,10 +196,8 @@ impl Namespaces {
         // SAFETY: paths and descriptors are those of the plan, or opened here.
         unsafe {
             // Copies first, of what is to stay as it is.
-            let mut devices = [-1; DEVICES.len()];
-            for (device, path) in devices.iter_mut().zip(DEVICES) {
-                // What this machine does not have is not there inside either.
-                *device = copy(libc::AT_FDCWD, path, 0).unwrap_or(-1);
+            for device in &self.devices {
+                device.take();
             }
             for place in self.places.iter().chain(&self.console) {
                 place.take()?;
@@ -200,7 +209,7 @@ impl Namespaces {
             }
             let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
             mount(c"proc", c"/proc", flags | libc::MS_RDONLY, None)?;
-            let workshop = self.devices(devices, ruleset)?;
+            let workshop = self.own_devices(ruleset)?;
             if let Some(links) = &self.run {
                 mount(c"tmpfs", c"/run", flags, Some(c"mode=755,size=1m"))?;
                 for (target, link) in links {
@@ -214,13 +223,12 @@ impl Namespaces {
     }
 
     /// Returns the place where covers are made.
-    unsafe fn devices(&self, devices: [c_int; DEVICES.len()], ruleset: c_int) -> Result<c_int, Stage> {
+    unsafe fn own_devices(&self, ruleset: c_int) -> Result<c_int, Stage> {
         // SAFETY: as for `file_system`.
         unsafe {
             mount(c"tmpfs", c"/dev", libc::MS_NOSUID | libc::MS_NOEXEC, Some(c"mode=755,size=1m"))?;
-            for (device, path) in devices.into_iter().zip(DEVICES).filter(|(device, _)| *device >= 0) {
-                make_file(path, 0o644)?;
-                attach(device, libc::AT_FDCWD, path)?;
+            for device in &self.devices {
+                device.lay()?;
             }
             for (target, link) in LINKS {
                 make_link(target, link)?;

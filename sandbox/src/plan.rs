@@ -129,13 +129,12 @@ pub(crate) fn confine(
     enforcement: &Enforcement,
 ) -> Result<Confinement, SpawnError> {
     let Some(rules) = policy.rules() else { return Ok(Confinement::default()) };
-    let unbuilt =
-        [(rules.network == Network::Localhost, "network localhost"), (!rules.devices.is_empty(), "devices")];
-    if let Some((_, what)) = unbuilt.into_iter().find(|(asked, _)| *asked) {
-        let hint = "this version does not have it yet";
-        return Err(SpawnError::Unenforceable { what: what.to_owned(), hint });
-    }
     let abi = enforcement.require()?;
+    if let (Network::Localhost, Some(why)) = (rules.network, enforcement.no_namespaces()) {
+        let what = format!("network = \"localhost\" needs a network of the command's own, and {why}");
+        let hint = "set network to \"off\" or \"on\"";
+        return Err(SpawnError::Unenforceable { what, hint });
+    }
     let resolved = Resolved::new(rules)?;
     let reading = Reading::new(&resolved, enforcement.no_namespaces())?;
     let ruleset = out_of_the_way(landlock::ruleset(&resolved, reading.as_ref(), abi)?)

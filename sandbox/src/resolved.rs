@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     denied::{self, Denied},
+    devices::{self, Node},
     error::SpawnError,
     landlock,
     policy::Rules,
@@ -23,6 +24,8 @@ pub(crate) struct Resolved<'a> {
     pub(crate) real_roots: Vec<PathBuf>,
     /// What must not be read.
     pub(crate) denied: Vec<Denied>,
+    /// The devices that may be used.
+    pub(crate) devices: Vec<Node>,
 }
 
 impl<'a> Resolved<'a> {
@@ -33,7 +36,7 @@ impl<'a> Resolved<'a> {
         };
         let real_roots = roots.iter().map(real).collect::<Result<Vec<_>, _>>()?;
         let denied = denied::resolve(&rules.deny_read, &real_roots)?;
-        Ok(Self { rules, roots, real_roots, denied })
+        Ok(Self { rules, roots, real_roots, denied, devices: devices::nodes(&rules.devices) })
     }
 }
 

@@ -111,6 +111,9 @@ const REFUSED: &[c_long] = &[
 const REFUSED_OFFLINE: &[c_long] =
     &[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
 
+/// Says to `ioprio_set` that it is the processes of a user that are meant.
+const IOPRIO_WHO_USER: u64 = 3;
+
 /// Flags of `clone` that make a namespace: as root of one, a command reaches more of the kernel.
 const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWNS,
@@ -171,8 +174,11 @@ fn rules(network: Network) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, Backend
     // Limits, priorities and processors of other processes, this one included by its number.
     let set_limits = rule([is_not(0, 0)?, pointer_given(2)?])?;
     refuse(libc::SYS_prlimit64, vec![set_limits]);
-    for call in [libc::SYS_setpriority, libc::SYS_ioprio_set] {
-        refuse(call, vec![rule([is_not(1, 0)?])?]);
+    // The user's number may be left out, and still means all of the user's processes.
+    for (call, of_a_user) in
+        [(libc::SYS_setpriority, libc::PRIO_USER.into()), (libc::SYS_ioprio_set, IOPRIO_WHO_USER)]
+    {
+        refuse(call, vec![rule([is_not(1, 0)?])?, rule([is(0, of_a_user)?])?]);
     }
     for call in [
         libc::SYS_sched_setscheduler,

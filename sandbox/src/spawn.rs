@@ -4,6 +4,7 @@
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 use crate::{
+    appeared::Watch,
     child::Child,
     command::Command,
     error::{SpawnError, Stage},
@@ -23,12 +24,18 @@ use crate::{
 pub async fn spawn(policy: &Policy, command: Command) -> Result<Child, SpawnError> {
     tracing::debug!(mode = policy.mode(), ?command, "starting a command");
     let (plan, pipes, search) = plan::plan(policy, command)?;
-    run(plan, pipes, search).await
+    run(policy, plan, pipes, search).await
 }
 
-/// Carries out a plan.
-pub(crate) async fn run(plan: Plan, pipes: Pipes, search: Search) -> Result<Child, SpawnError> {
+/// Carries out a plan that was made for this policy.
+pub(crate) async fn run(
+    policy: &Policy,
+    plan: Plan,
+    pipes: Pipes,
+    search: Search,
+) -> Result<Child, SpawnError> {
     let failed = |stage| move |source| SpawnError::Setup { stage, source };
+    let watch = Watch::new(policy, plan.confinement.namespaces.is_none());
     let owner = spawner::start(plan).await?;
     let mut child = Child::new(owner).map_err(failed(Stage::Watch))?;
     if let Err((stage, source)) = child.started().await.map_err(failed(Stage::Watch))? {
@@ -38,6 +45,7 @@ pub(crate) async fn run(plan: Plan, pipes: Pipes, search: Search) -> Result<Chil
             stage => SpawnError::Setup { stage, source },
         });
     }
+    child.watch = watch;
     child.stdin = pipes.stdin.map(Sender::from_owned_fd).transpose().map_err(failed(Stage::Pipes))?;
     child.stdout = pipes.stdout.map(Receiver::from_owned_fd).transpose().map_err(failed(Stage::Pipes))?;
     child.terminal = pipes.terminal.map(Terminal::new).transpose().map_err(failed(Stage::Terminal))?;

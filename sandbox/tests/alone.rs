@@ -11,17 +11,20 @@
 )]
 
 use std::{
-    collections::BTreeMap,
     env,
     future::Future,
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::Stdio,
+    time::{Duration, Instant},
 };
 
+mod without;
+
 use sandbox::{Command, Exit, Input, Level, Network, Output, Policy, probe, spawn};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+
+use self::without::take_away;
 
 /// Whether this is the process that runs the case.
 fn is_alone() -> bool {
@@ -47,16 +50,6 @@ fn alone(test: &str, case: impl Future<Output = ()>) {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-/// From here on, in this thread and those it starts, `call` answers with `errno`.
-fn take_away(call: i64, errno: i32) {
-    let action = SeccompAction::Errno(errno as u32);
-    let arch = env::consts::ARCH.try_into().unwrap();
-    let rules = BTreeMap::from([(call, Vec::new())]);
-    let filter: BpfProgram =
-        SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();
-    apply_filter(&filter).unwrap();
 }
 
 fn touch(file: &Path) -> Command {
@@ -267,5 +260,49 @@ time.sleep(20); print('survived', flush=True)";
         let _child = spawn(&policy, command).await.unwrap();
         std::io::stdin().read_to_string(&mut String::new()).unwrap();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+    });
+}
+
+/// Not even of one that is cut off while it starts a command, or ends one.
+#[test]
+fn nothing_stands_in_for_a_name_once_a_process_is_killed() {
+    const TEST: &str = "nothing_stands_in_for_a_name_once_a_process_is_killed";
+    if !is_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(".git")).unwrap();
+        let names = || {
+            let within = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|it| it.unwrap().path());
+            within(dir.path()).chain(within(&dir.path().join(".git"))).collect::<Vec<_>>()
+        };
+        let before = names();
+        let mut seen = false;
+        for round in 0..50 {
+            let mut again = again(TEST).env("ROOT", dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut output = BufReader::new(again.stdout.take().unwrap());
+            while !output.by_ref().lines().next().unwrap().unwrap().ends_with("ready") {}
+            // Each time at another moment of its loop.
+            for _ in 0..round * 100 {
+                seen |= names() != before;
+            }
+            again.kill().unwrap();
+            again.wait().unwrap();
+            let killed = Instant::now();
+            while names() != before {
+                assert!(killed.elapsed() < Duration::from_secs(30), "left: {:?}", names());
+                std::thread::yield_now();
+            }
+        }
+        assert!(seen, "it was never caught at it");
+        return;
+    }
+    alone(TEST, async {
+        let root = Path::new(&env::var_os("ROOT").unwrap()).to_owned();
+        let policy = Policy::workspace_write([root], Network::On);
+        let command = || Command { args: Vec::new(), program: "true".into(), ..touch(Path::new("")) };
+        spawn(&policy, command()).await.unwrap().wait().await.unwrap();
+        println!("ready");
+        loop {
+            spawn(&policy, command()).await.unwrap().wait().await.unwrap();
+        }
     });
 }

@@ -1,6 +1,7 @@
 //! `codex exec`: one task without a screen. Progress goes to stderr, the answer alone to stdout.
 
 use std::io::{IsTerminal, Read};
+use std::path::Path;
 
 use mcp_server::Answer;
 use mcp_server::api::{ErrorCode, Event, Record};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use super::{block_on, interrupted_by_signal, misconfigured};
 use crate::args::{Exec, Global};
 use crate::assemble::House;
+use crate::config::Home;
 use crate::exit::Exit;
 use crate::model::Tape;
 use crate::out;
@@ -70,7 +72,9 @@ async fn exec(house: House, prompt: String) -> Exit {
     };
     let interrupt = interrupted_by_signal();
     let arguments = [("prompt".to_owned(), Value::from(prompt))].into_iter().collect();
-    let answer = client.call("codex", arguments, &interrupt, show).await;
+    let home = Home::find().ok();
+    let home = home.as_ref().and_then(Home::user);
+    let answer = client.call("codex", arguments, &interrupt, |record| show(record, home)).await;
     let exit = conclude(answer);
     house.host.shut_down(std::time::Duration::from_millis(300)).await;
     exit
@@ -115,9 +119,14 @@ pub(crate) fn text(result: &CallToolResult) -> String {
 }
 
 /// Says on stderr what goes on.
-fn show(record: &Record) {
+fn show(record: &Record, home: Option<&Path>) {
     match &record.event {
-        Event::TurnStarted { model, .. } => out::note(format!("thread {} · {model}", record.thread_id)),
+        Event::TurnStarted { model, sandbox, .. } => {
+            out::note(format!("thread {} · {model}", record.thread_id));
+            if let Some(limits) = sandbox {
+                out::note(out::plain(&format!("sandbox {}", super::sandbox::summary(limits, home))));
+            }
+        }
         Event::CallStarted { tool, arguments, .. } => {
             out::note(format!("→ {} {}", out::plain(tool), summary(arguments)))
         }

@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod exec;
 pub(crate) mod mcp;
 pub(crate) mod mcp_server;
+pub(crate) mod sandbox;
 pub(crate) mod tool;
 
 use tokio_util::sync::CancellationToken;

@@ -40,6 +40,23 @@ impl Layering {
         Ok(layering)
     }
 
+    /// Sets the sandbox mode where the command line chose none, whatever the file says.
+    pub(crate) fn default_mode(&mut self, mode: &str) -> Result<(), ConfigError> {
+        let profile_chosen = self.flags.profile.is_some();
+        let chosen = |key| {
+            self.person.get(&[key]).is_some_and(|(_, origin)| match origin {
+                Origin::Flag(_) => true,
+                Origin::Profile { .. } => profile_chosen,
+                _ => false,
+            })
+        };
+        if !chosen("sandbox_mode") && !chosen("sandbox_permissions") {
+            self.flags.sandbox = Some(mode.to_owned());
+            self.person = self.stack(None)?;
+        }
+        Ok(())
+    }
+
     /// What stands in the file alone.
     pub(crate) fn file(&self) -> &Layers {
         &self.file

@@ -16,10 +16,9 @@ use mcp_host::{ApprovalPolicy, Overrides, Settings, SettingsError, ThreadSetting
 
 use self::layering::Layering;
 use self::limits::Mode;
-pub(crate) use self::policy::Policies;
+pub(crate) use self::policy::{Environment, Policies};
 use crate::config::{
     ConfigError, Home, Layers, Origin, Provider, ServerTable, Values, check_closed_tables, servers,
-    unknown_keys,
 };
 use crate::model::{Models, Tape};
 
@@ -66,9 +65,9 @@ impl Resolver {
         Ok(resolver)
     }
 
-    /// Keys that nothing reads, each with its place: they are worth a warning, being mistyped or from elsewhere.
+    /// Keys that nothing reads, each with its place.
     pub(crate) fn unknown_keys(&self) -> Vec<String> {
-        unknown_keys(self.layering().person())
+        self.policies.unknown_keys()
     }
 
     /// The external servers, as configured.

@@ -4,14 +4,22 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use sandbox::{Policy, Read, Rules};
+use sandbox::{Level, Policy, Read, Rules};
 
 use super::Flags;
 use super::environment::Variables;
 use super::layering::Layering;
 use super::limits::{Limits, Mode};
-use crate::config::{ConfigError, Home, Layers, Origin, Values};
+use crate::config::{ConfigError, Home, Layers, Origin, Values, unknown_keys};
 use crate::secrets::Secrets;
+
+/// What may not be read unless `deny_read` says otherwise: keys and logins, below the user's folder.
+const DENIED: [&str; 4] = [".ssh", ".aws", ".gnupg", ".config/gcloud"];
+/// Files of ours that hold keys. No setting makes them readable to a sandboxed command.
+const CREDENTIALS: [&str; 2] = ["auth.json", ".credentials.json"];
+
+/// All the variables of a command.
+pub(crate) type Environment = Vec<(OsString, OsString)>;
 
 /// Answers under which policy and with which environment commands run.
 pub(crate) struct Policies {
@@ -21,7 +29,7 @@ pub(crate) struct Policies {
     layering: Layering,
     secrets: Secrets,
     /// Our own environment.
-    inherited: Vec<(OsString, OsString)>,
+    inherited: Environment,
 }
 
 impl Policies {
@@ -35,6 +43,19 @@ impl Policies {
         Ok(Self { home, start, layering, secrets, inherited: std::env::vars_os().collect() })
     }
 
+    /// Sets the sandbox mode where the command line chose none, whatever the file says.
+    pub(crate) fn with_default_mode(mut self, mode: &str) -> Result<Self, ConfigError> {
+        self.layering.default_mode(mode)?;
+        Ok(self)
+    }
+
+    /// The policy and the environment of commands where we were started, when nobody asks for anything else.
+    pub(crate) fn here(&self) -> Result<(Policy, Environment), ConfigError> {
+        let policy = self.policy(self.layering.person(), &real(&self.start))?;
+        let environment = self.environment(self.layering.person(), &policy)?;
+        Ok((policy, environment))
+    }
+
     /// What commands may do in a folder under these layers, which lie over the person's.
     pub(super) fn policy(&self, layers: &Layers, cwd: &Path) -> Result<Policy, ConfigError> {
         let person = Limits::of_person(self.layering.person(), &self.home, &self.start)?;
@@ -43,9 +64,11 @@ impl Policies {
         if mode == Mode::FullAccess {
             return Ok(Policy::FullAccess);
         }
-        let ceiling = person.grants(mode, &[]);
+        let user = self.home.user();
+        let denied: Vec<PathBuf> = user.iter().flat_map(|user| DENIED.map(|name| user.join(name))).collect();
+        let ceiling = person.grants(mode, &denied);
         let unlimited = person.mode.as_ref().is_some_and(|mode| mode.value == Mode::FullAccess);
-        let mut grants = asked.grants(mode, &[]);
+        let mut grants = asked.grants(mode, &denied);
         grants = if unlimited {
             grants.denying(&ceiling)
         } else {
@@ -56,6 +79,7 @@ impl Policies {
         folders.append(&mut grants.folders);
         folders.extend(grants.slash_tmp.then(|| PathBuf::from("/tmp")));
         folders.extend(self.tmpdir().filter(|_| grants.tmpdir));
+        grants.deny_read.extend(CREDENTIALS.map(|name| self.home.folder().join(name)));
         let read = if grants.read_everything { Read::Everything } else { Read::Only(folders.clone()) };
         let mut rules = Rules {
             read,
@@ -74,11 +98,13 @@ impl Policies {
     /// Makes folders writable, as far as our own settings stay what they are.
     fn open(&self, rules: &mut Rules, folders: Vec<PathBuf>, memories: bool) {
         let mut roots = folders;
-        roots.retain(|root| root.is_dir() && self.keeps_settings(root));
+        roots.retain(|root| root.is_dir() && self.settings_at_risk(root).is_none());
         roots.dedup();
-        if memories {
-            let folder = real(self.home.folder()).join("memories");
-            roots.extend(Some(folder).filter(|folder| folder.is_dir()));
+        let home = real(self.home.folder());
+        if roots.iter().any(|root| home.starts_with(real(root))) {
+            rules.protected.push(home);
+        } else if memories {
+            roots.extend(Some(home.join("memories")).filter(|folder| folder.is_dir()));
         }
         rules.writable_roots = roots;
     }
@@ -108,13 +134,14 @@ impl Policies {
         if mode != Mode::WorkspaceWrite || !writes_here || self.may_write(cwd) {
             return Ok(mode);
         }
-        let why = format!(
-            "{} stays read-only: it is neither below the folder where the server was started nor in one that \
-             config.toml trusts, or it holds codex's own settings; the person who starts the server can name \
-             it with -C, or with [projects.\"{}\"] trust_level = \"trusted\"",
-            cwd.display(),
-            cwd.display()
-        );
+        let why = self.settings_at_risk(cwd).unwrap_or_else(|| {
+            format!(
+                "it is neither below the folder where the server was started nor in one that config.toml trusts; the \
+                 person who starts the server can name it with -C, or with [projects.\"{}\"] trust_level = \"trusted\"",
+                cwd.display()
+            )
+        });
+        let why = format!("{} stays read-only: {why}", cwd.display());
         // Whoever asked for more in so many words hears of it; else it is the folder that decides.
         if origin == Some(&Origin::Call) {
             return Err(ConfigError::new(&Origin::Call, "sandbox_mode", why));
@@ -128,14 +155,29 @@ impl Policies {
     fn may_write(&self, folder: &Path) -> bool {
         let (start, folder) = (real(&self.start), real(folder));
         let below_start = start.parent().is_some() && folder.starts_with(&start);
-        folder.parent().is_some() && (below_start || self.is_trusted(&folder)) && self.keeps_settings(&folder)
+        folder.parent().is_some()
+            && (below_start || self.is_trusted(&folder))
+            && self.settings_at_risk(&folder).is_none()
     }
 
-    /// Whether our own settings and records stay unwritable with a folder: an agent that can write them could give
-    /// itself more at the next start.
-    fn keeps_settings(&self, folder: &Path) -> bool {
+    /// Why our own settings and records would be writable with a folder, if so: an agent that can write them could
+    /// give itself more at the next start. In a folder above them they are protected, which the full level alone can
+    /// do, and only if they are there.
+    fn settings_at_risk(&self, folder: &Path) -> Option<String> {
         let (home, folder) = (real(self.home.folder()), real(folder));
-        !home.starts_with(&folder) && !folder.starts_with(&home)
+        if folder.starts_with(&home) {
+            return Some(format!("{} is where codex keeps its own settings", home.display()));
+        }
+        if !home.starts_with(&folder) || home.is_dir() && sandbox::probe().level() == Level::Full {
+            return None;
+        }
+        let way = match home.is_dir() {
+            true => {
+                "which only the full level protects (see codex sandbox check); set CODEX_HOME to a folder elsewhere"
+            }
+            false => "which is to be protected and does not exist yet: make it",
+        };
+        Some(format!("codex's own settings are in it, in {}, {way}", home.display()))
     }
 
     /// `TMPDIR`, unless a careless caller made it a folder that matters.
@@ -166,11 +208,7 @@ impl Policies {
     }
 
     /// The environment of commands under these layers and a policy.
-    pub(super) fn environment(
-        &self,
-        layers: &Layers,
-        policy: &Policy,
-    ) -> Result<Vec<(OsString, OsString)>, ConfigError> {
+    pub(super) fn environment(&self, layers: &Layers, policy: &Policy) -> Result<Environment, ConfigError> {
         let resolve = |layers| -> Result<_, ConfigError> {
             let variables = Variables::read(Values(layers))?;
             Ok(variables.of(&self.inherited, &self.secrets, policy))
@@ -180,6 +218,11 @@ impl Policies {
         let mut asked = resolve(layers)?;
         asked.retain(|variable| granted.contains(variable));
         Ok(asked)
+    }
+
+    /// Keys that nothing reads, each with its place: they are worth a warning, being mistyped or from elsewhere.
+    pub(crate) fn unknown_keys(&self) -> Vec<String> {
+        unknown_keys(self.layering.person())
     }
 
     pub(crate) fn layering(&self) -> &Layering {

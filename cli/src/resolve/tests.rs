@@ -5,7 +5,7 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use mcp_host::{Overrides, Settings};
-use sandbox::{Network, Policy};
+use sandbox::{Level, Network, Policy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -57,6 +57,11 @@ fn asked(resolver: &Resolver, call: Value) -> Result<Policy, String> {
     resolver.resolve(&overrides).map(|settings| settings.policy).map_err(|error| error.to_string())
 }
 
+/// The mode that a call gets.
+fn mode(resolver: &Resolver, call: Value) -> &'static str {
+    asked(resolver, call).unwrap().mode()
+}
+
 fn writes(policy: &Policy, folder: &Path) -> bool {
     policy.writable_roots().iter().any(|root| folder.starts_with(root))
 }
@@ -65,7 +70,7 @@ fn writes(policy: &Policy, folder: &Path) -> bool {
 fn without_a_setting_a_caller_gets_at_most_the_workspace() {
     let machine = Machine::new();
     let resolver = machine.resolver("");
-    assert_eq!(asked(&resolver, json!({})), Ok(Policy::read_only()));
+    assert_eq!(mode(&resolver, json!({})), "read-only");
     let policy = asked(&resolver, json!({"sandbox": "workspace-write"})).unwrap();
     assert!(writes(&policy, &machine.path("ws")) && policy.network() == Network::Off, "{policy:?}");
     let refused = asked(&resolver, json!({"sandbox": "danger-full-access"})).unwrap_err();
@@ -140,7 +145,7 @@ fn a_folder_that_nobody_named_stays_read_only_and_whoever_asked_hears_of_it() {
     let machine = Machine::new();
     let resolver = machine.resolver("sandbox_mode = \"workspace-write\"\n");
     let other = machine.path("other");
-    assert_eq!(asked(&resolver, json!({"cwd": other})), Ok(Policy::read_only()));
+    assert_eq!(mode(&resolver, json!({"cwd": other})), "read-only");
     let refused = asked(&resolver, json!({"cwd": other, "sandbox": "workspace-write"})).unwrap_err();
     assert!(refused.contains("stays read-only") && refused.contains("trust_level"), "{refused}");
     let below = asked(&resolver, json!({"cwd": "sub", "sandbox": "workspace-write"})).unwrap();
@@ -152,7 +157,7 @@ fn starting_in_the_root_folder_names_nothing() {
     let machine = Machine::new();
     let resolver =
         machine.started_in(Path::new("/"), "sandbox_mode = \"workspace-write\"\n", Flags::default());
-    assert_eq!(asked(&resolver, json!({})), Ok(Policy::read_only()));
+    assert_eq!(mode(&resolver, json!({})), "read-only");
     assert!(asked(&resolver, json!({"cwd": "/etc", "sandbox": "workspace-write"})).is_err());
 }
 
@@ -163,9 +168,15 @@ fn our_own_settings_are_never_writable() {
     let trusted = format!("[projects.\"{}\"]\ntrust_level = \"trusted\"\n", root.display());
     let config = format!("{trusted}[sandbox_workspace_write]\nwritable_roots = [\"{}\"]\n", root.display());
     let resolver = machine.started_in(&root, &config, Flags::default());
-    assert_eq!(asked(&resolver, json!({})), Ok(Policy::read_only()), "started above them");
-    let beneath = asked(&resolver, json!({"cwd": "codex"})).unwrap();
-    assert_eq!(beneath, Policy::read_only(), "among them");
+    let above = asked(&resolver, json!({})).unwrap();
+    if sandbox::probe().level() == Level::Full {
+        let rules = above.rules().unwrap();
+        assert!(writes(&above, &machine.path("ws")), "{above:?}");
+        assert_eq!(rules.protected, [machine.path("codex")], "they are in it, and kept");
+    } else {
+        assert_eq!(above.mode(), "read-only", "started above them");
+    }
+    assert_eq!(mode(&resolver, json!({"cwd": "codex"})), "read-only", "among them");
     let inside = asked(&resolver, json!({"cwd": "ws"})).unwrap();
     assert!(writes(&inside, &machine.path("ws")), "{inside:?}");
     let kept = inside.rules().unwrap().protected.contains(&machine.path("codex"));
@@ -183,7 +194,7 @@ fn the_project_that_names_a_folder_most_closely_decides_on_trust() {
     );
     let resolver = machine.resolver(&config);
     assert!(writes(&asked(&resolver, json!({})).unwrap(), &outer));
-    assert_eq!(asked(&resolver, json!({"cwd": "sub"})), Ok(Policy::read_only()));
+    assert_eq!(mode(&resolver, json!({"cwd": "sub"})), "read-only");
 }
 
 #[test]

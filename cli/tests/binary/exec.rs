@@ -32,6 +32,8 @@ async fn a_turn_with_three_calls_answers_on_stdout_and_is_on_record() {
     let said = tokio::task::block_in_place(|| house.run(&["exec", "make a file"]));
     assert_eq!((said.code, said.stdout.as_str()), (0, "all done\n"), "{said:?}");
     assert!(said.stderr.contains("→ shell") && said.stderr.contains("made"), "{}", said.stderr);
+    let header = said.stderr.lines().find(|line| line.starts_with("sandbox workspace-write; writable: "));
+    assert!(header.is_some_and(|header| header.contains("; network off")), "{}", said.stderr);
     assert!(house.workspace().join("made.txt").exists());
 
     let records = house.records();

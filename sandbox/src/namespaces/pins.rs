@@ -3,7 +3,7 @@
 //! What is missing is given a [place to be](super::stand_ins) first.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
     path::{Path, PathBuf},
 };
@@ -14,12 +14,12 @@ use super::{
     c_string,
     mount::{NO_SUID_DEV, READ_ONLY, attach, attributes, copy},
     place::find,
-    stand_ins::{StandIns, close, is_same, is_stand_in, make, stat},
+    stand_ins::{StandIns, close, is_same, is_stand_in, lock, make, open, stat},
 };
 use crate::{
     error::{SpawnError, Stage},
-    protected::{Guard, Guards, Kind, StandIn},
-    syscall::{address, call, errno, set_errno, step},
+    protected::{Guard, Guards, Kind},
+    syscall::{call, errno, set_errno, step},
 };
 
 /// How often another command may be in the way that is just removing what stands in.
@@ -56,7 +56,7 @@ impl Pins {
                 match pin.guard {
                     Guard::Pin(kind) => pin.fix(kind, false),
                     Guard::Keep(kind) => pin.fix(kind, true),
-                    Guard::Cover(stand_in) => pin.cover(stand_in, stand_ins),
+                    Guard::Cover(text) => pin.cover(text, stand_ins),
                 }
             };
             laid.map_err(|_| Stage::Protection)?;
@@ -83,49 +83,53 @@ impl Pin {
         }
     }
 
-    /// Mounts what stands in for something missing onto itself.
-    unsafe fn cover(&self, stand_in: StandIn, stand_ins: &mut StandIns) -> Result<(), Stage> {
+    /// Has something stand in for what is missing, and mounts it onto itself.
+    unsafe fn cover(&self, text: &CStr, stand_ins: &mut StandIns) -> Result<(), Stage> {
         // SAFETY: see above.
         unsafe {
             let parent = find(&self.parent, None)?;
+            let covered = self.cover_in(parent, text, stand_ins);
+            close(parent);
+            covered
+        }
+    }
+
+    unsafe fn cover_in(&self, parent: c_int, text: &CStr, stand_ins: &mut StandIns) -> Result<(), Stage> {
+        // SAFETY: see above.
+        unsafe {
             for _ in 0..TRIES {
-                let made = make(parent, &self.name, stand_in);
-                if made < 0 && matches!(errno(), libc::EACCES | libc::EPERM | libc::EROFS) {
-                    // Where this process can not make it, none with fewer privileges can.
-                    close(parent);
-                    return Ok(());
+                let mut fd = make(parent, &self.name, text);
+                let made = fd >= 0;
+                if !made {
+                    match errno() {
+                        libc::EEXIST => fd = open(parent, &self.name),
+                        libc::ENOENT => {}
+                        // Where this process can not make it, none with fewer privileges can.
+                        libc::EACCES | libc::EPERM | libc::EROFS => return Ok(()),
+                        _ => return Err(Stage::Protection),
+                    }
                 }
-                if made < 0 && errno() != libc::EEXIST {
-                    return Err(Stage::Protection);
-                }
-                let how =
-                    libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-                let fd =
-                    call(libc::SYS_openat, [parent.into(), address(self.name.as_ptr()), how.into(), 0, 0]);
                 if fd < 0 && errno() == libc::ENOENT {
                     continue;
                 }
-                step(fd, Stage::Protection)?;
-                let fd = fd as c_int;
+                step(fd.into(), Stage::Protection)?;
                 let it = stat(fd, c"")?;
-                if !is_stand_in(&it) {
-                    // Someone outside has just made the real one.
-                    close(parent);
-                    onto_itself(fd, true)?;
+                // Not every file system keeps its permissions.
+                let is_ours = made || is_stand_in(&it);
+                if is_ours && (!lock(fd) || !stat(parent, &self.name).is_ok_and(|there| is_same(&there, &it)))
+                {
+                    // It is just being removed.
                     close(fd);
-                    return Ok(());
+                    call(libc::SYS_sched_yield, [0; 5]);
+                    continue;
                 }
-                let locked =
-                    call(libc::SYS_flock, [fd.into(), (libc::LOCK_SH | libc::LOCK_NB).into(), 0, 0, 0]);
-                let busy = locked < 0 && errno() == libc::EWOULDBLOCK;
-                if !busy && stat(parent, &self.name).is_ok_and(|there| is_same(&there, &it)) {
-                    stand_ins.hold(parent, fd, &self.name, made >= 0)?;
-                    let laid = onto_itself(fd, true);
-                    close(fd);
-                    return laid;
+                if is_ours {
+                    stand_ins.hold(parent, fd, &self.name, made)?;
                 }
+                // If not, someone outside has just made the real one.
+                onto_itself(fd, true)?;
                 close(fd);
-                call(libc::SYS_sched_yield, [0; 5]);
+                return Ok(());
             }
             set_errno(libc::EBUSY);
             Err(Stage::Protection)

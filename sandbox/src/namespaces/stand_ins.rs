@@ -10,58 +10,74 @@ use std::{ffi::CStr, mem::MaybeUninit};
 
 use libc::{c_int, c_long};
 
+use super::mount::attach;
 use crate::{
     error::Stage,
     exec::FIRST_FREE_FD,
-    protected::{MOST_STAND_INS, StandIn, TELLTALE, TELLTALE_MASK},
+    protected::{self, MOST_STAND_INS, TELLTALE},
     syscall::{address, call, errno, set_errno, step},
 };
 
+/// Files of a command's own `/dev`, where nobody looks any more when it has ended.
+const ASIDE: [&CStr; 6] =
+    [c"/dev/null", c"/dev/zero", c"/dev/full", c"/dev/random", c"/dev/urandom", c"/dev/tty"];
 /// The longest name of a file, and its end.
 const NAME: usize = 256;
 
 // What follows runs in the forked process, on strings of the plan and descriptors that it opens itself.
 
-/// Makes what stands in. A file is there with all that it says, or not at all.
-pub(super) unsafe fn make(parent: c_int, name: &CStr, stand_in: StandIn) -> c_long {
-    let mode = c_long::from(TELLTALE | 0o555);
-    let (at, name) = (parent.into(), address(name.as_ptr()));
-    let StandIn::File(text) = stand_in else {
-        // SAFETY: see above.
-        return unsafe { call(libc::SYS_mkdirat, [at, name, mode, 0, 0]) };
-    };
-    let mode = mode & 0o7444;
-    let write = |file: c_long| {
-        // SAFETY: see above.
-        unsafe { call(libc::SYS_write, [file, address(text.as_ptr()), text.count_bytes() as c_long, 0, 0]) }
-    };
+/// Makes what stands in, and opens it. It is there with all that it says, or not at all.
+pub(super) unsafe fn make(parent: c_int, name: &CStr, text: &CStr) -> c_int {
+    const MODE: c_long = TELLTALE as c_long;
+    const HOW: c_int = libc::O_RDWR | libc::O_CLOEXEC;
+    let (at, new_name) = (parent.into(), address(name.as_ptr()));
     // SAFETY: see above.
     unsafe {
-        let how = c_long::from(libc::O_WRONLY | libc::O_CLOEXEC);
-        let nameless = c_long::from(libc::O_TMPFILE) | how;
-        let file = call(libc::SYS_openat, [at, address(c".".as_ptr()), nameless, mode, 0]);
-        if file >= 0 {
-            write(file);
-            let path = path_of(file as c_int);
-            let follow = libc::AT_SYMLINK_FOLLOW.into();
-            let linked =
-                call(libc::SYS_linkat, [libc::AT_FDCWD.into(), address(path.as_ptr()), at, name, follow]);
-            let why = errno();
-            close(file as c_int);
-            set_errno(why);
-            if linked >= 0 || why == libc::EEXIST {
-                return linked;
+        let size = text.count_bytes() as c_long;
+        let write = |file| call(libc::SYS_write, [file, address(text.as_ptr()), size, 0, 0]) == size;
+        if size > 0 {
+            let nameless = c_long::from(libc::O_TMPFILE | HOW);
+            let file = call(libc::SYS_openat, [at, address(c".".as_ptr()), nameless, MODE, 0]);
+            // Not every file system has nameless files.
+            if file >= 0 {
+                let path = path_of(file as c_int);
+                let follow = libc::AT_SYMLINK_FOLLOW.into();
+                let link = [libc::AT_FDCWD.into(), address(path.as_ptr()), at, new_name, follow];
+                let linked = if write(file) { call(libc::SYS_linkat, link) } else { -1 };
+                let why = errno();
+                close(file as c_int);
+                set_errno(why);
+                // It is the name that is wanted, not what had none.
+                return if linked < 0 { -1 } else { open(parent, name) };
             }
         }
-        // Not every file system has nameless files.
-        let new = c_long::from(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) | how;
-        let file = call(libc::SYS_openat, [at, name, new, mode, 0]);
-        if file >= 0 {
-            write(file);
+        let new = c_long::from(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | HOW);
+        let file = call(libc::SYS_openat, [at, new_name, new, MODE, 0]);
+        if file >= 0 && size > 0 && !write(file) {
+            let why = errno();
+            call(libc::SYS_unlinkat, [at, new_name, 0, 0, 0]);
             close(file as c_int);
+            set_errno(why);
+            return -1;
         }
-        file
+        file as c_int
     }
+}
+
+/// Opens what is there already.
+pub(super) unsafe fn open(parent: c_int, name: &CStr) -> c_int {
+    let how = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: see above.
+    unsafe { call(libc::SYS_openat, [parent.into(), address(name.as_ptr()), how.into(), 0, 0]) as c_int }
+}
+
+/// Keeps others from removing it. Returns whether nobody is doing that just now. Where there are no locks, the
+/// one that made it removes it.
+pub(super) unsafe fn lock(fd: c_int) -> bool {
+    // SAFETY: plain numbers.
+    let locked =
+        unsafe { call(libc::SYS_flock, [fd.into(), (libc::LOCK_SH | libc::LOCK_NB).into(), 0, 0, 0]) };
+    locked >= 0 || errno() != libc::EWOULDBLOCK
 }
 
 /// What stands in for something missing, as the supervisor holds it. In one piece, on its stack: of its other
@@ -104,11 +120,10 @@ impl StandIns {
         for (byte, of_name) in held.name.iter_mut().zip(name.to_bytes_with_nul()) {
             *byte = *of_name;
         }
-        // SAFETY: plain numbers. `itself` is still needed by the caller.
+        // SAFETY: plain numbers. The caller still needs, and closes, both.
         unsafe {
             held.parent = out_of_the_way(parent)?;
             held.itself = out_of_the_way(itself)?;
-            close(parent);
         }
         held.made = made;
         self.count += 1;
@@ -135,16 +150,17 @@ impl StandIns {
 
     /// Removes them, but for those that other commands rely on, and those that have become more than that.
     pub(crate) unsafe fn remove(&mut self) {
+        let mut aside = ASIDE.into_iter();
         for held in self.held() {
             // SAFETY: see above.
-            unsafe { held.remove() };
+            unsafe { held.remove(aside.next()) };
         }
         self.count = 0;
     }
 }
 
 impl Held {
-    unsafe fn remove(&self) {
+    unsafe fn remove(&self, aside: Option<&CStr>) {
         let name = address(self.name.as_ptr());
         // SAFETY: see above.
         unsafe {
@@ -154,33 +170,33 @@ impl Held {
             }
             // Opened by name, it is what is mounted there. With that, the name can not be removed.
             let how = c_long::from(libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC);
-            let mounted = call(libc::SYS_openat, [self.parent.into(), name, how, 0, 0]);
+            let mounted = call(libc::SYS_openat, [self.parent.into(), name, how, 0, 0]) as c_int;
             if mounted >= 0 {
-                let path = path_of(mounted as c_int);
-                call(libc::SYS_umount2, [address(path.as_ptr()), libc::MNT_DETACH.into(), 0, 0, 0]);
-                close(mounted as c_int);
+                // To unmount it, the kernel would wait until nobody can be on the way through it: 50 µs and more.
+                // Moved to where nobody looks any more, each to another place, it goes with the view.
+                if aside.is_none_or(|aside| attach(mounted, libc::AT_FDCWD, aside).is_err()) {
+                    let path = path_of(mounted);
+                    call(libc::SYS_umount2, [address(path.as_ptr()), libc::MNT_DETACH.into(), 0, 0, 0]);
+                }
+                close(mounted);
             }
             let Ok(name) = CStr::from_bytes_until_nul(&self.name) else { return };
             let (Ok(it), Ok(there)) = (stat(self.itself, c""), stat(self.parent, name)) else { return };
-            if !is_same(&it, &there) || !is_stand_in(&it) {
+            if !is_same(&it, &there) {
                 return;
             }
-            let is_dir = it.st_mode & libc::S_IFMT == libc::S_IFDIR;
-            let how = if is_dir { libc::AT_REMOVEDIR } else { 0 };
-            let remove = [self.parent.into(), address(name.as_ptr()), how.into(), 0, 0];
-            if call(libc::SYS_unlinkat, remove) < 0 && errno() == libc::ENOTEMPTY && self.made {
-                // Someone outside uses it. Then it is to look like any other.
-                call(libc::SYS_fchmod, [self.itself.into(), 0o755, 0, 0, 0]);
+            if it.st_size <= 1 {
+                call(libc::SYS_unlinkat, [self.parent.into(), address(name.as_ptr()), 0, 0, 0]);
+            } else if self.made {
+                // Someone outside has written to it. Then it is to look like any other.
+                call(libc::SYS_fchmod, [self.itself.into(), 0o644, 0, 0, 0]);
             }
         }
     }
 }
 
-/// Whether it has the looks of what stands in for something.
 pub(super) fn is_stand_in(stat: &libc::stat) -> bool {
-    let is_small = stat.st_mode & libc::S_IFMT == libc::S_IFREG && stat.st_size <= 1;
-    let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    stat.st_mode & TELLTALE_MASK == TELLTALE && (is_small || is_dir)
+    protected::is_stand_in(stat.st_mode, stat.st_size.unsigned_abs())
 }
 
 pub(super) fn is_same(one: &libc::stat, other: &libc::stat) -> bool {

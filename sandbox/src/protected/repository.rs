@@ -5,7 +5,7 @@
 //! none, one that says "here" stands in.
 
 use std::{
-    ffi::OsString,
+    ffi::{CStr, OsString},
     fs::{self, File},
     io::Read,
     os::unix::{
@@ -15,13 +15,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Arrival, GIT, Guard, StandIn, Survey};
+use super::{Arrival, GIT, Guard, Survey};
 use crate::error::SpawnError;
 
 const CONFIG: &str = "config";
 const HOOKS: &str = "hooks";
 /// Where the other repository is that this one belongs to.
 const COMMON: &str = "commondir";
+/// That it belongs to none.
+const HERE: &CStr = c".";
 /// Read if `config` says so.
 const CONFIG_OF_WORKTREE: &str = "config.worktree";
 /// Where a linked worktree is, for the repository that it belongs to.
@@ -54,7 +56,7 @@ impl Survey<'_> {
                     Arrival::There(..) | Arrival::Barred(_) => Ok(()),
                     // Whoever makes it makes a repository of their own choice.
                     Arrival::Missing(place, _) => {
-                        self.guard(&place, Guard::Cover(StandIn::Directory));
+                        self.guard(&place, Guard::Cover(c""));
                         Ok(())
                     }
                 }
@@ -71,17 +73,17 @@ impl Survey<'_> {
     fn repository(&mut self, git: &Path) -> Result<(), SpawnError> {
         let reference = git.join(COMMON);
         let common = match read(&reference, MOST_OF_REFERENCE) {
-            Some(text) if text != b"." => git.join(path(&text)),
+            Some(text) if text != HERE.to_bytes() => git.join(path(&text)),
             _ => return self.main_repository(git),
         };
         // A linked worktree's.
-        self.keep(&reference, StandIn::File(c"."))?;
+        self.keep(&reference, HERE)?;
         self.keep_config_of_worktree(git, &common)?;
         match self.walk(&common)? {
             Arrival::There(common, libc::S_IFDIR) => self.main_repository(&common),
             Arrival::There(..) | Arrival::Barred(_) => Ok(()),
             Arrival::Missing(place, _) => {
-                self.guard(&place, Guard::Cover(StandIn::Directory));
+                self.guard(&place, Guard::Cover(c""));
                 Ok(())
             }
         }
@@ -94,9 +96,9 @@ impl Survey<'_> {
     }
 
     fn own_files(&mut self, git: &Path) -> Result<(), SpawnError> {
-        self.keep(&git.join(HOOKS), StandIn::Directory)?;
-        self.keep(&git.join(CONFIG), StandIn::File(c""))?;
-        self.keep(&git.join(COMMON), StandIn::File(c"."))?;
+        self.keep(&git.join(HOOKS), c"")?;
+        self.keep(&git.join(CONFIG), c"")?;
+        self.keep(&git.join(COMMON), HERE)?;
         self.keep_config_of_worktree(git, git)
     }
 
@@ -104,7 +106,7 @@ impl Survey<'_> {
         let file = git.join(CONFIG_OF_WORKTREE);
         let config = read(&common.join(CONFIG), MOST_OF_CONFIG).unwrap_or_default();
         let is_read = config.to_ascii_lowercase().windows(14).any(|word| word == b"worktreeconfig");
-        if is_read || file.symlink_metadata().is_ok() { self.keep(&file, StandIn::File(c"")) } else { Ok(()) }
+        if is_read || file.symlink_metadata().is_ok() { self.keep(&file, c"") } else { Ok(()) }
     }
 
     /// Protects the repositories of the submodules.
@@ -113,7 +115,7 @@ impl Survey<'_> {
         if find_repositories(modules, DEPTH, &mut found) {
             return found.iter().try_for_each(|git| self.own_files(git));
         }
-        self.keep(modules, StandIn::Directory)
+        self.keep(modules, c"")
     }
 
     /// Protects what linked worktrees outside the roots are told by their repository. Those inside can be told
@@ -121,7 +123,7 @@ impl Survey<'_> {
     fn worktrees(&mut self, git: &Path, worktrees: &Path) -> Result<(), SpawnError> {
         let entries: Vec<PathBuf> = directories(worktrees).take(MOST_WORKTREES + 1).collect();
         if entries.len() > MOST_WORKTREES {
-            return self.keep(worktrees, StandIn::Directory);
+            return self.keep(worktrees, c"");
         }
         for entry in entries {
             let back = read(&entry.join(BACK), MOST_OF_REFERENCE).unwrap_or_default();
@@ -129,7 +131,7 @@ impl Survey<'_> {
             let place = place.parent().and_then(|place| place.canonicalize().ok());
             // What a root's own `.git` file names is protected as that root's.
             if place.is_some_and(|place| !self.roots.iter().any(|root| place.starts_with(root))) {
-                self.keep(&entry.join(COMMON), StandIn::File(c"."))?;
+                self.keep(&entry.join(COMMON), HERE)?;
                 self.keep_config_of_worktree(&entry, git)?;
             }
         }

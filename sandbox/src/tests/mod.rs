@@ -1,6 +1,7 @@
 //! The dialect of this crate's tests: a command line in, how it ended and what it printed out.
 #![cfg(target_os = "linux")]
 
+mod appeared;
 mod commands;
 mod compatibility;
 mod denial;
@@ -8,6 +9,7 @@ mod escape;
 mod file_rules;
 mod files;
 mod lifecycle;
+mod network;
 mod protected;
 mod reading;
 mod terminal;
@@ -99,8 +101,12 @@ fn the_level_is_the_expected_one() {
 }
 
 /// Starts a command under a plan from which something was taken away: so each layer is seen to count.
-async fn spawn_weakened(policy: &Policy, command: Command, weaken: Weaken) -> Result<Child, SpawnError> {
+async fn spawn_weakened(
+    policy: &Policy,
+    command: Command,
+    weaken: impl FnOnce(&mut Plan),
+) -> Result<Child, SpawnError> {
     let (mut plan, pipes, search) = plan::plan(policy, command)?;
     weaken(&mut plan);
-    spawn::run(plan, pipes, search).await
+    spawn::run(policy, plan, pipes, search).await
 }

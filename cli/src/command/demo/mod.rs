@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use mcp_server::Answer;
 use mcp_server::api::{Event, Record};
 use providers::{Item, Role};
+use sandbox::Level;
 use serde_json::Value;
 
 use self::project::Project;
@@ -81,8 +82,9 @@ fn introduce(project: &Project) {
 /// What this kernel holds the sandbox up with.
 fn enforced_by() -> String {
     let probe = sandbox::probe();
-    match (probe.landlock_abi(), probe.confines()) {
-        (Some(abi), true) => format!("enforced by the kernel (Landlock ABI {abi}, seccomp)"),
+    match (probe.level(), probe.landlock_abi()) {
+        (Level::Full, Some(abi)) => format!("full level (namespaces, Landlock ABI {abi}, seccomp)"),
+        (Level::Reduced, Some(abi)) => format!("reduced level (Landlock ABI {abi}, seccomp)"),
         _ => "which this kernel cannot enforce: commands will be refused".to_owned(),
     }
 }

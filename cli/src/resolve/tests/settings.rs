@@ -87,6 +87,24 @@ fn require_and_devices_are_words() {
 }
 
 #[test]
+fn keys_and_logins_may_not_be_read_and_ours_never() {
+    let machine = Machine::new();
+    let denied = |config: &str| {
+        let policy = asked(&machine.resolver(config), json!({})).unwrap();
+        policy.rules().unwrap().deny_read.clone()
+    };
+    let home = |name: &str| machine.path("home").join(name);
+    let ours = [machine.path("codex/auth.json"), machine.path("codex/.credentials.json")];
+    let standard = denied("");
+    for path in [".ssh", ".aws", ".gnupg", ".config/gcloud"].map(home).iter().chain(&ours) {
+        assert!(standard.contains(path), "{} in {standard:?}", path.display());
+    }
+    assert_eq!(denied("[sandbox]\ndeny_read = []\n"), ours, "a list stands in place of the usual ones");
+    let listed = denied("[sandbox]\ndeny_read = [\"~/.kube\"]\n");
+    assert_eq!(listed, [vec![home(".kube")], ours.to_vec()].concat());
+}
+
+#[test]
 fn a_caller_adds_to_what_may_not_be_read_and_takes_nothing_from_it() {
     let config = "[sandbox]\ndeny_read = [\"~/.ssh\", \"/srv/keys\"]\n";
     let machine = Machine::new();
