@@ -39,6 +39,7 @@ mod process;
 mod promise;
 mod protected;
 mod resolved;
+pub mod seatbelt;
 mod seccomp;
 mod spawn;
 mod spawner;

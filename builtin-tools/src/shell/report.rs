@@ -35,6 +35,9 @@ pub(crate) struct Report {
     /// What the sandbox refused, if that is why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     denial: Option<DenialReport>,
+    /// Files that other programs obey, and that came into being while it ran.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    appeared: Vec<String>,
 }
 
 /// A command that came to its end, whichever.
@@ -52,7 +55,7 @@ pub(crate) struct Finished<'a> {
 impl Finished<'_> {
     /// A command that fails is a result like any other; one that was not allowed to end is an error.
     pub(crate) fn result(self, context: &Context) -> CallToolResult {
-        let Ended { exit, timed_out, .. } = self.ended;
+        let (exit, timed_out) = (self.ended.exit, self.ended.timed_out);
         let exited = exit.filter(|_| !timed_out);
         let denial = exited
             .and_then(|exit| Denial::recognise(&context.policy, &self.workdir, exit, &self.output.text));
@@ -70,6 +73,7 @@ impl Finished<'_> {
             truncated: self.output.truncated,
             output: self.output.text,
             output_file: self.output.file.map(|path| paths::show(&path)),
+            appeared: self.ended.appeared.iter().map(|path| paths::show(path)).collect(),
             denial: denial.map(|denial| DenialReport::new(&denial, &context.policy)),
         };
         let failed = timed_out || exit.is_none();
@@ -100,6 +104,14 @@ impl Finished<'_> {
         text.push_str(output);
         if self.ended.left_running && !self.ended.timed_out {
             text.push_str("\n[what it left running in the background was ended]");
+        }
+        if !self.ended.appeared.is_empty() {
+            let names = self.ended.appeared.iter().map(|path| paths::display(&context.cwd, path));
+            let names = names.collect::<Vec<_>>().join(", ");
+            _ = write!(
+                text,
+                "\n[new, and obeyed by programs outside the sandbox: {names}; the user is to know before one runs]"
+            );
         }
         if let Some(denial) = denial {
             _ = write!(text, "\nsandbox: {denial}");

@@ -1,6 +1,7 @@
 //! Follows a command to its end: takes its output, keeps its time, ends it when the call is cancelled.
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const SHOWN: usize = 1000;
 const UNKILLABLE: Duration = Duration::from_secs(1);
 
 /// How a command ended.
+#[derive(Default)]
 pub(crate) struct Ended {
     /// `None` if it could not even be killed.
     pub(crate) exit: Option<Exit>,
@@ -31,6 +33,8 @@ pub(crate) struct Ended {
     pub(crate) cancelled: bool,
     /// It left something running that could still have written to its output, and that was ended.
     pub(crate) left_running: bool,
+    /// Protected names that came into being meanwhile.
+    pub(crate) appeared: Vec<PathBuf>,
 }
 
 /// Follows `child` until it has ended and its output is complete, or the time is over, or the call is cancelled.
@@ -44,7 +48,7 @@ pub(crate) async fn follow(
 ) -> io::Result<Ended> {
     let mut pipe = child.stdout.take();
     let mut piece = vec![0; PIECE];
-    let mut ended = Ended { exit: None, timed_out: false, cancelled: false, left_running: false };
+    let mut ended = Ended::default();
     let mut deadline = pin!(sleep(timeout));
     // When to stop waiting for what should come at once.
     let mut last_call = pin!(sleep(Duration::MAX));
@@ -89,6 +93,7 @@ pub(crate) async fn follow(
             },
         }
     }
+    ended.appeared = child.appeared();
     Ok(ended)
 }
 

@@ -1,6 +1,6 @@
 //! Rules narrower than the workspace: what may not be read, and what stays as it is, by each tool.
 
-use crate::dialect::{Tools, structured, tree};
+use crate::dialect::{Tools, structured, text, tree};
 use sandbox::{Network, Policy, Rules};
 use serde_json::json;
 
@@ -101,4 +101,18 @@ async fn the_rest_of_a_repository_is_patched_as_ever() {
         "*** Begin Patch\n*** Add File: .git/info/exclude\n+x\n*** Add File: .gitignore\n+y\n*** End Patch";
     let told = tools.text("apply_patch", json!({"input": input})).await;
     assert_eq!(told, "Success. Updated the following files:\nA .git/info/exclude\nA .gitignore");
+}
+
+/// No level keeps a command from making a repository; what git would run from it is told.
+#[tokio::test]
+async fn what_programs_outside_would_obey_is_told_when_it_appears() {
+    let tools = Tools::new().await;
+    let quiet = tools.call("shell", json!({"command": "echo x > file"})).await;
+    assert!(structured(&quiet).get("appeared").is_none());
+    let command = "mkdir -p .git/hooks && touch .git/config && echo 'echo hi' > .git/hooks/pre-commit";
+    let result = tools.call("shell", json!({"command": command})).await;
+    let appeared = structured(&result)["appeared"].to_string();
+    assert!(appeared.contains(".git/hooks") && appeared.contains(".git/config"), "{appeared}");
+    let told = text(&result);
+    assert!(told.contains("\n[new, and obeyed by programs outside the sandbox: .git/"), "{told}");
 }

@@ -9,7 +9,7 @@ pub(super) enum Complaint {
     Access,
     /// `EPERM`.
     Permission,
-    /// `EBUSY` or `EEXIST`: what may not be moved or made says so.
+    /// `EBUSY`, `EEXIST`, `ENOTDIR`: what may not be moved, and what stands in for what may not be made.
     InTheWay,
     /// There is no way to an address.
     Unreachable,
@@ -25,7 +25,8 @@ const READ_ONLY: &[&str] =
     &["read-only file system", "erofs", "os error 30)", "errno 30]", "readonly database"];
 const ACCESS: &[&str] = &["permission denied", "eacces", "os error 13)", "errno 13]"];
 const PERMISSION: &[&str] = &["operation not permitted", "eperm", "os error 1)", "errno 1]"];
-const IN_THE_WAY: &[&str] = &["resource busy", "ebusy", "file exists"];
+const IN_THE_WAY: &[&str] =
+    &["resource busy", "ebusy", "file exists", "eexist", "not a directory", "enotdir"];
 const UNREACHABLE: &[&str] = &[
     "could not resolve",
     "couldn't resolve",
