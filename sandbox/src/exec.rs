@@ -23,11 +23,11 @@ use libc::{c_int, c_long};
 
 use crate::{
     error::Stage,
-    layer::{Layer, Without},
     namespaces::MOST_PROCESSES,
     plan::{Confinement, Plan},
     seccomp::Filter,
     syscall::{KERNEL_SIGSET, address, call, errno, set_errno, step},
+    without::{Layer, Without},
 };
 
 /// Where the ruleset lies until it is entered, next to 0, 1 and 2.

@@ -27,7 +27,6 @@ mod error;
 mod exec;
 mod files;
 mod landlock;
-mod layer;
 mod layers;
 mod level;
 mod mounts;
@@ -49,6 +48,7 @@ mod syscall;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod without;
 
 #[cfg(not(target_os = "linux"))]
 pub use crate::elsewhere::{Child, Dir, Enforcement, Entry, EntryKind, ReadDir, Terminal, probe, spawn};

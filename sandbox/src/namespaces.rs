@@ -16,7 +16,7 @@ use std::{
     ffi::{CStr, CString},
     fs, io,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use libc::{c_int, c_long};
@@ -29,6 +29,7 @@ mod loopback;
 mod mount;
 mod pins;
 mod place;
+mod shown;
 mod stand_ins;
 
 pub(crate) use self::stand_ins::StandIns;
@@ -38,16 +39,16 @@ use self::{
     mount::{NO_SUID_DEV, READ_ONLY, allow, attributes, make_dir, make_file, make_link, mount, write},
     pins::Pins,
     place::{Below, Place},
+    shown::{guards, kept, kept_links, writable},
 };
 use crate::{
     error::{SpawnError, Stage},
     landlock,
-    layer::{Layer, Without},
     policy::{Network, Read},
-    protected,
     resolved::Resolved,
     syscall::{call, errno, set_errno},
     terminal::Pair,
+    without::{Layer, Without},
 };
 
 /// Where the sockets of the machine's services lie.
@@ -66,8 +67,6 @@ const LINKS: [(&CStr, &CStr); 5] = [
 ];
 /// How names are resolved. Where this leads into `/run`, it is kept.
 pub(crate) const RESOLVER: &str = "/etc/resolv.conf";
-/// Links in `/run` that are kept: NixOS has its programs there.
-const KEPT_LINKS: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
 /// How many processes and threads a command may have at a time: more than any build, fewer than a machine.
 pub(crate) const MOST_PROCESSES: u64 = 8192;
@@ -328,77 +327,12 @@ impl Namespaces {
     }
 }
 
-/// The writable roots, without those that are there with a wider one.
-fn writable(resolved: &Resolved<'_>) -> Result<Vec<Place>, SpawnError> {
-    let mut places: Vec<Place> = Vec::new();
-    for ((path, _), real) in resolved.roots.iter().zip(&resolved.real_roots) {
-        let unusable = |source| SpawnError::WritableRoot { path: path.clone(), source };
-        places.extend(Place::root(real).map_err(unusable)?);
-    }
-    places.sort_by(|a, b| a.path().cmp(b.path()));
-    places.dedup_by(|a, b| a.path == b.path);
-    let all: Vec<PathBuf> = places.iter().map(|place| place.path().to_owned()).collect();
-    let covered_between = |outer: &Path, place: &Path| {
-        let mut denied = resolved.denied.iter().map(|denied| &denied.real);
-        denied.any(|it| it.starts_with(outer) && place.starts_with(it) && place != it)
-    };
-    places.retain(|place| {
-        let place = place.path();
-        let with = |outer: &&PathBuf| {
-            place != *outer
-                && place.starts_with(outer)
-                && outer.parent().is_some()
-                && !covered_between(outer, place)
-        };
-        place.parent().is_some() && !all.iter().any(|outer| with(&outer))
-    });
-    Ok(places)
-}
-
-/// What is protected in the writable roots, as far as it is to be seen.
-fn guards(resolved: &Resolved<'_>) -> Result<protected::Guards, SpawnError> {
-    // A command has a shared memory of its own.
-    let own = |root: &&PathBuf| root.as_path() == Path::new(SHARED_MEMORY);
-    let roots: Vec<PathBuf> = resolved.real_roots.iter().filter(|root| !own(root)).cloned().collect();
-    let mut guards = protected::survey(resolved.rules, &roots)?;
-    let denied = |place: &Path| {
-        let over = |denied: &&Path| place != *denied && place.starts_with(denied);
-        let shown = |denied: &Path| {
-            resolved.real_roots.iter().any(|root| root.starts_with(denied) && place.starts_with(root))
-        };
-        let mut denied = resolved.denied.iter().map(|denied| denied.real.as_path()).filter(over);
-        denied.any(|denied| !shown(denied))
-    };
-    guards.retain(|place, _| !denied(place));
-    Ok(guards)
-}
-
 /// Whether a namespace has a `kernel.pid_max` of its own. Before that, what root writes there is the machine's.
 fn limits_processes() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(|digit: char| !digit.is_ascii_digit()).map(str::parse::<u32>);
     let (major, minor) = (numbers.next(), numbers.next());
     matches!((major, minor), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 14))
-}
-
-/// What of the covered places is to be seen all the same, though not to be written.
-fn kept(cwd: &Path, listed: &[PathBuf], roots: &[Place]) -> Vec<Place> {
-    let paths = [Path::new(RESOLVER), cwd].into_iter().chain(listed.iter().map(PathBuf::as_path));
-    let mut real: Vec<_> = paths.filter_map(|path| path.canonicalize().ok()).collect();
-    real.sort();
-    let mut kept: Vec<Place> = Vec::new();
-    for path in real {
-        let seen = roots.iter().chain(&kept).any(|place| path.starts_with(place.path()));
-        kept.extend(Place::new(&path, false).ok().filter(|place| !seen && place.make.is_some()));
-    }
-    kept
-}
-
-fn kept_links() -> Vec<(CString, CString)> {
-    let links = KEPT_LINKS.into_iter().filter_map(|link| Some((fs::read_link(link).ok()?, link)));
-    links
-        .filter_map(|(target, link)| Some((c_string(&target).ok()?, c_string(Path::new(link)).ok()?)))
-        .collect()
 }
 
 fn c_string(path: &Path) -> io::Result<CString> {

@@ -20,7 +20,6 @@ use crate::{
     error::{SpawnError, Stage},
     exec::out_of_the_way,
     landlock::{self, Reading},
-    layer::Without,
     layers::Layers,
     namespaces::Namespaces,
     policy::Policy,
@@ -28,6 +27,7 @@ use crate::{
     resolved::Resolved,
     seccomp::{self, Filter},
     terminal::Pair,
+    without::Without,
 };
 
 /// Where programs are looked for if the command's environment says nothing.

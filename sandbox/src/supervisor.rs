@@ -21,10 +21,10 @@ use libc::{c_int, c_long};
 use crate::{
     error::Stage,
     exec::{self, FIRST_FREE_FD, Image},
-    layer::Layer,
     namespaces::StandIns,
     status::{self},
     syscall::{KERNEL_SIGSET, address, call, errno, step},
+    without::Layer,
 };
 
 mod birth;

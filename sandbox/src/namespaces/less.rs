@@ -3,7 +3,7 @@
 use libc::c_int;
 
 use super::Namespaces;
-use crate::layer::Layer;
+use crate::without::Layer;
 
 impl Namespaces {
     /// Shares what these flags of `clone` stand for with the rest of the machine.

@@ -18,11 +18,11 @@ use super::{block_all, exit, prepare, run, tell};
 use crate::{
     error::Stage,
     exec::{self, Image},
-    layer::Without,
     namespaces::{Namespaces, StandIns},
     plan::Plan,
     status::{self, Message},
     syscall::{address, call, errno},
+    without::Without,
 };
 
 /// A supervisor, as the one who made it holds it.

@@ -11,9 +11,9 @@ use rustix::{
 
 use crate::{
     Policy,
-    layer::Layer,
     plan::Plan,
     tests::{Weaken, finish, nothing, program, reduced, spawn_weakened},
+    without::Layer,
 };
 
 const SECRET: &str = "planted-secret";

@@ -6,7 +6,7 @@ use super::{
     probe::{FILES, FULL, KERNEL, MACHINE, NETWORK, PROCESSES, READING, SOCKETS},
     reading, reduced, workspace,
 };
-use crate::{Network, Policy, layer::Layer, namespaces::Namespaces, plan::Plan};
+use crate::{Network, Policy, namespaces::Namespaces, plan::Plan, without::Layer};
 
 /// These get out without `layer`. That they do not with it, is what the tests of whole levels say.
 async fn counts(level: Weaken, layer: Weaken, tables: &[Table], gets_out: &[&str]) {
