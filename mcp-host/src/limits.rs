@@ -129,8 +129,7 @@ impl SandboxLimits {
             _ if self.refuses_commands() => {
                 " This system cannot enforce it as far as is required, so commands are refused."
             }
-            "none" => " Nothing on this system holds commands to this: keep to it by yourself.",
-            _ => " This system enforces it at a reduced level: keep to it also where nothing stops you.",
+            _ => " This system does not enforce all of it: keep to it also where nothing stops you.",
         });
         text
     }
@@ -163,7 +162,7 @@ mod tests {
         );
         let reduced = told(&Policy::read_only(), Level::Reduced);
         assert!(
-            reduced.contains("write nothing. The network is off. This system enforces it at a reduced"),
+            reduced.contains("write nothing. The network is off. This system does not enforce all"),
             "{reduced}"
         );
         assert!(told(&Policy::read_only(), Level::None).ends_with("commands are refused."));
@@ -171,7 +170,7 @@ mod tests {
         assert!(told(&strict, Level::Reduced).ends_with("commands are refused."));
         let bare = Rules { require: Require::Nothing, network: Network::Localhost, ..Rules::default() };
         let bare = told(&Policy::Sandboxed(bare), Level::None);
-        assert!(bare.contains("itself on localhost. Nothing on this system"), "{bare}");
+        assert!(bare.contains("itself on localhost. This system does not"), "{bare}");
         let free = told(&Policy::FullAccess, Level::None);
         assert_eq!(free, "Sandbox mode: danger-full-access. Commands run without a sandbox.");
     }

@@ -87,6 +87,7 @@ impl Limits {
                 },
             }
         }
+        limits.settle_list();
         limits.settle_network()?;
         Ok(limits)
     }
@@ -105,6 +106,7 @@ impl Limits {
         {
             limits.mode.clone_from(&person.mode);
         }
+        limits.settle_list();
         limits.settle_network()?;
         Ok(limits)
     }
@@ -130,6 +132,26 @@ impl Limits {
             exclude_slash_tmp: flag("exclude_slash_tmp")?,
             exclude_tmpdir: flag("exclude_tmpdir_env_var")?,
         })
+    }
+
+    /// The list stands in place of the table; what lies above it in the table makes it narrower.
+    fn settle_list(&mut self) {
+        fn drop_to<T>(layer: u8, set: &mut Option<Set<T>>) {
+            *set = set.take().filter(|set| set.origin.layer() > layer);
+        }
+        let Some(list) = &mut self.list else { return };
+        let layer = list.origin.layer();
+        for set in [&mut self.network_access, &mut self.exclude_slash_tmp, &mut self.exclude_tmpdir] {
+            drop_to(layer, set);
+        }
+        drop_to(layer, &mut self.folders);
+        let is = |set: &Option<Set<bool>>, value| set.as_ref().is_some_and(|set| set.value == value);
+        list.value.network &= !is(&self.network_access, false);
+        list.value.slash_tmp &= !is(&self.exclude_slash_tmp, true);
+        list.value.tmpdir &= !is(&self.exclude_tmpdir, true);
+        if let Some(folders) = &self.folders {
+            list.value.folders.clone_from(&folders.value);
+        }
     }
 
     /// Three keys open the network. Where two of one layer say different things, nobody knows what was meant; of two

@@ -110,7 +110,7 @@ pub(crate) fn summary(limits: &SandboxLimits, home: Option<&Path>) -> String {
         "full" => {}
         _ if limits.refuses_commands() => parts
             .push(format!("commands are refused: the level of this system is {level} (codex sandbox check)")),
-        "none" => parts.push("not enforced on this system".to_owned()),
+        "none" => parts.push("enforced as far as this system can (codex sandbox check)".to_owned()),
         _ => parts.push(format!("enforced at the {level} level (codex sandbox check)")),
     }
     parts.join("; ")
@@ -157,7 +157,7 @@ mod tests {
                 .ends_with("; commands are refused: the level of this system is none (codex sandbox check)")
         );
         limits["require"] = "none".into();
-        assert!(summed(limits).ends_with("; not enforced on this system"));
+        assert!(summed(limits).ends_with("; enforced as far as this system can (codex sandbox check)"));
         assert_eq!(
             summed(json!({"type": "danger-full-access", "network": "on"})),
             "danger-full-access: no sandbox"

@@ -232,6 +232,33 @@ fn the_older_list_is_a_ceiling_as_well() {
 }
 
 #[test]
+fn a_caller_narrows_the_older_list_as_it_narrows_the_table() {
+    let config = "sandbox_permissions = [\"disk-write-cwd\", \"disk-write-platform-global-temp-folder\", \
+                  \"network-full-access\", \"disk-write-folder=/var/tmp\"]\n";
+    let table = json!({"network_access": false, "exclude_slash_tmp": true, "writable_roots": ["sub"]});
+    let machine = Machine::new();
+    let call = json!({"config": {"sandbox_workspace_write": table}});
+    let narrow = asked(&machine.resolver(config), call).unwrap();
+    assert_eq!(narrow.writable_roots(), [machine.path("ws"), machine.path("ws/sub")]);
+    assert_eq!(narrow.network(), Network::Off);
+    let off = asked(&machine.resolver(config), json!({"config": {"sandbox.network": "off"}})).unwrap();
+    assert_eq!(off.network(), Network::Off);
+    for (key, wider) in [("writable_roots", json!(["/etc"])), ("exclude_tmpdir_env_var", json!(false))] {
+        let call = json!({"config": {"sandbox_workspace_write": {key: wider}}});
+        let got = asked(&machine.resolver(config), call);
+        let persons = asked(&machine.resolver(config), json!({}));
+        assert!(got.is_err() || got == persons, "{key}: {got:?}");
+    }
+    let no_network = "sandbox_permissions = [\"disk-write-cwd\"]\n";
+    let on = json!({"config": {"sandbox_workspace_write.network_access": true}});
+    assert!(rules(no_network, on).unwrap_err().contains("more than this server allows"));
+    // The list replaces what a lower layer has in the table.
+    let below = "[sandbox_workspace_write]\nnetwork_access = true\nwritable_roots = [\"/var/tmp\"]\n";
+    let listed = typed(below, &["sandbox_permissions=[\"disk-full-read-access\", \"disk-write-cwd\"]"]);
+    assert_eq!((listed.network(), listed.writable_roots().len()), (Network::Off, 1), "{listed:?}");
+}
+
+#[test]
 fn what_is_remembered_between_sessions_can_be_written_where_it_is_kept() {
     let machine = Machine::new();
     let memories = machine.path("codex/memories");
