@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 
 use std::{
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
@@ -24,7 +25,7 @@ use crate::{
     error::{SpawnError, Stage},
     plan::not_absolute,
     policy::Network,
-    resolved::Resolved,
+    resolved::{KERNELS, Resolved},
 };
 
 mod reading;
@@ -86,8 +87,18 @@ pub(crate) fn ruleset(
 ) -> Result<OwnedFd, SpawnError> {
     let readable = if reading.is_some() { READABLE } else { BitFlags::EMPTY };
     let mut rules = create(resolved.network, readable, abi).map_err(building)?;
-    for (_, root) in &resolved.roots {
-        rules = rules.add_rule(PathBeneath::new(root, writable(abi) | readable)).map_err(building)?;
+    for ((path, root), real) in resolved.roots.iter().zip(&resolved.real_roots) {
+        if real.parent().is_some() {
+            rules = rules.add_rule(PathBeneath::new(root, writable(abi) | readable)).map_err(building)?;
+            continue;
+        }
+        if reading.is_some() {
+            rules = rules.add_rule(PathBeneath::new(root, readable)).map_err(building)?;
+        }
+        let unusable = |source| SpawnError::WritableRoot { path: path.clone(), source };
+        for (fd, rights) in in_the_root(abi).map_err(unusable)? {
+            rules = rules.add_rule(PathBeneath::new(fd, rights)).map_err(building)?;
+        }
     }
     for fd in devices() {
         rules = rules.add_rule(PathBeneath::new(fd, device_rights(abi))).map_err(building)?;
@@ -121,6 +132,26 @@ fn create(
     ruleset.create()
 }
 
+/// What is writable where everything is: what lies in the root and is not the kernel's own.
+fn in_the_root(abi: i32) -> io::Result<Vec<(OwnedFd, BitFlags<AccessFs>)>> {
+    const OF_FILES: BitFlags<AccessFs> = make_bitflags!(AccessFs::{WriteFile | Truncate});
+    let mut entries = Vec::new();
+    for entry in fs::read_dir("/")? {
+        let path = entry?.path();
+        if KERNELS.iter().any(|kernels| path == Path::new(kernels)) {
+            continue;
+        }
+        // What is gone by now, is not there.
+        let Ok(fd) = open(&path, OFlags::NOFOLLOW) else { continue };
+        match FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) {
+            FileType::Directory => entries.push((fd, writable(abi))),
+            FileType::RegularFile => entries.push((fd, OF_FILES & writable(abi))),
+            _ => {}
+        }
+    }
+    Ok(entries)
+}
+
 /// Those that exist and are what their name says: a regular file called `/dev/null` is not made writable.
 fn devices() -> impl Iterator<Item = OwnedFd> {
     let is = |fd: &OwnedFd, kind| {
@@ -137,7 +168,7 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
 }
 
 fn building(why: impl ToString) -> SpawnError {
-    SpawnError::Setup { stage: Stage::Ruleset, source: std::io::Error::other(why.to_string()) }
+    SpawnError::Setup { stage: Stage::Ruleset, source: io::Error::other(why.to_string()) }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ use crate::{
     error::{SpawnError, Stage},
     landlock,
     policy::{Network, Read},
-    resolved::Resolved,
+    resolved::{Resolved, SHARED_MEMORY},
     syscall::{call, errno, set_errno},
     terminal::Pair,
     without::{Layer, Without},
@@ -53,8 +53,6 @@ use crate::{
 
 /// Where the sockets of the machine's services lie.
 const RUN: &str = "/run";
-/// What other processes can share without a name that a policy knows.
-const SHARED_MEMORY: &str = "/dev/shm";
 /// The name of the terminal that a command is given.
 const CONSOLE: &CStr = c"/dev/console";
 /// Names in `/dev` for what lies elsewhere.
@@ -81,6 +79,8 @@ pub(crate) struct Namespaces {
     loopback: bool,
     /// Whether the root itself is writable, by the policy's word.
     all_writable: bool,
+    /// Whether there is a `/sys`, which is not.
+    has_sys: bool,
     places: Vec<Place>,
     /// What is not to be written in the places that are writable.
     pins: Pins,
@@ -160,6 +160,7 @@ impl Namespaces {
             identity,
             loopback,
             all_writable,
+            has_sys: fs::exists("/sys").unwrap_or(true),
             places,
             devices,
             pins,
@@ -240,6 +241,9 @@ impl Namespaces {
             let read_only = if self.all_writable { 0 } else { READ_ONLY };
             let no_devices = if self.without.keeps(Layer::Devices) { NO_SUID_DEV } else { 0 };
             attributes(libc::AT_FDCWD, c"/", read_only | no_devices, libc::AT_RECURSIVE)?;
+            if self.all_writable && self.has_sys {
+                attributes(libc::AT_FDCWD, c"/sys", READ_ONLY, libc::AT_RECURSIVE)?;
+            }
             for place in self.places.iter().filter(|place| place.make.is_none()) {
                 place.lay()?;
             }

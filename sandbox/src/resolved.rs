@@ -15,6 +15,11 @@ use crate::{
     policy::{Network, Rules},
 };
 
+/// What is the kernel's own: its settings and its devices.
+pub(crate) const KERNELS: [&str; 3] = ["/dev", "/proc", "/sys"];
+/// What other processes can share without a name that a policy knows.
+pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
+
 /// A policy's rules, with the places found that they name.
 pub(crate) struct Resolved<'a> {
     pub(crate) rules: &'a Rules,
@@ -37,6 +42,13 @@ impl<'a> Resolved<'a> {
             real(root).map_err(|source| SpawnError::WritableRoot { path: path.clone(), source })
         };
         let real_roots = roots.iter().map(real).collect::<Result<Vec<_>, _>>()?;
+        for ((path, _), real) in roots.iter().zip(&real_roots) {
+            let of_the_kernel = KERNELS.into_iter().any(|kernels| real.starts_with(kernels));
+            if of_the_kernel && !real.starts_with(SHARED_MEMORY) {
+                let source = io::Error::other("no sandboxed command changes /dev, /proc and /sys");
+                return Err(SpawnError::WritableRoot { path: path.clone(), source });
+            }
+        }
         let denied = denied::resolve(&rules.deny_read, &real_roots)?;
         Ok(Self { rules, network, roots, real_roots, denied, devices: devices::nodes(&rules.devices) })
     }

@@ -3,7 +3,8 @@
 mod tools;
 
 use super::{
-    Weaken, finish, nothing, program, reduced, refusal, run, sh, spawn_weakened, with, within, writable,
+    Weaken, finish, nothing, program, reduced, reduced_refusal, refusal, run, sh, spawn_weakened, with,
+    within, writable,
 };
 use crate::{Exit, Network, Policy};
 
@@ -168,17 +169,21 @@ async fn roots_in_one_another() {
 
 #[tokio::test]
 async fn everything_writable_is_everything_but_the_system_itself() {
-    let dir = tempfile::tempdir().unwrap();
     let script = "touch new && chmod 600 new && ! touch /dev/new && ! echo x > /proc/sys/kernel/core_pattern";
-    let (exit, text) = run(&writable("/"), within(dir.path(), sh(script))).await;
-    assert!(exit.success(), "{text}");
+    for weaken in both_levels() {
+        let dir = tempfile::tempdir().unwrap();
+        let child = spawn_weakened(&writable("/"), within(dir.path(), sh(script)), weaken).await.unwrap();
+        let (exit, text) = finish(child).await;
+        assert!(exit.success(), "{text}");
+    }
 }
 
 #[tokio::test]
-async fn a_root_in_dev_or_proc_is_refused() {
-    for root in ["/dev", "/proc/sys"] {
-        let message = refusal(&writable(root), sh("true")).await;
-        assert!(message.contains("a sandboxed command has its own /dev and /proc"), "{message}");
+async fn a_root_in_dev_proc_or_sys_is_refused() {
+    for root in ["/dev", "/dev/pts", "/proc/sys", "/sys", "/sys/kernel"] {
+        for message in [refusal(&writable(root), sh("true")).await, reduced_refusal(&writable(root))] {
+            assert!(message.contains("no sandboxed command changes /dev, /proc and /sys"), "{message}");
+        }
     }
 }
 

@@ -131,6 +131,17 @@ async fn with_the_network_on_only_the_network_is_reached() {
     }
 }
 
+/// With it, root would make the kernel run what it likes.
+#[tokio::test]
+async fn where_everything_is_writable_the_system_itself_is_not() {
+    let policy = |_: &Scene| Policy::workspace_write(["/"], Network::Off);
+    let tables = [SOCKETS, PROCESSES, KERNEL, MACHINE];
+    assert_eq!(escapes(policy, &tables, nothing).await, BTreeSet::new());
+    let mut expected = open(&reduced_level(), &tables);
+    expected.extend(is_root().then_some("something new in /run"));
+    assert_eq!(escapes(policy, &tables, reduced).await, expected);
+}
+
 #[tokio::test]
 async fn on_its_own_loopback_only_the_command_itself_is_reached() {
     let own = attempts(workspace(Network::On), &[NETWORK], nothing).await;
