@@ -87,6 +87,13 @@ impl SandboxLimits {
         }
     }
 
+    /// Whether commands are refused, because this system enforces less than is required.
+    #[must_use]
+    pub fn refuses_commands(&self) -> bool {
+        let (level, require) = (self.level.as_deref(), self.require.as_deref());
+        matches!((level, require), (Some("none"), Some("full" | "reduced")) | (Some("reduced"), Some("full")))
+    }
+
     /// In sentences for a model.
     pub(crate) fn instructions(&self) -> String {
         let mut text = format!("Sandbox mode: {}. ", self.mode);
@@ -117,12 +124,12 @@ impl SandboxLimits {
             "localhost" => "The network is off; a command can serve and reach itself on localhost.",
             _ => "The network is off.",
         });
-        text.push_str(match (level.as_str(), self.require.as_deref()) {
-            ("full", _) => "",
-            ("none", Some("none")) => {
-                " Nothing on this system holds commands to this: keep to it by yourself."
+        text.push_str(match level.as_str() {
+            "full" => "",
+            _ if self.refuses_commands() => {
+                " This system cannot enforce it as far as is required, so commands are refused."
             }
-            ("none", _) => " This system cannot enforce it, so commands are refused.",
+            "none" => " Nothing on this system holds commands to this: keep to it by yourself.",
             _ => " This system enforces it at a reduced level: keep to it also where nothing stops you.",
         });
         text
@@ -160,6 +167,8 @@ mod tests {
             "{reduced}"
         );
         assert!(told(&Policy::read_only(), Level::None).ends_with("commands are refused."));
+        let strict = Policy::Sandboxed(Rules { require: Require::Full, ..Rules::default() });
+        assert!(told(&strict, Level::Reduced).ends_with("commands are refused."));
         let bare = Rules { require: Require::Nothing, network: Network::Localhost, ..Rules::default() };
         let bare = told(&Policy::Sandboxed(bare), Level::None);
         assert!(bare.contains("itself on localhost. Nothing on this system"), "{bare}");

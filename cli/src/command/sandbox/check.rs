@@ -106,11 +106,12 @@ pub(crate) fn summary(limits: &SandboxLimits, home: Option<&Path>) -> String {
         parts.push(format!("not readable: {}", list(&limits.deny_read)));
     }
     parts.push(format!("network {}", limits.network));
-    match (level.as_str(), limits.require.as_deref()) {
-        ("full", _) => {}
-        ("none", Some("none")) => parts.push("not enforced on this system".to_owned()),
-        ("none", _) => parts.push("which this system cannot enforce: commands are refused".to_owned()),
-        (level, _) => parts.push(format!("enforced at the {level} level (codex sandbox check)")),
+    match level.as_str() {
+        "full" => {}
+        _ if limits.refuses_commands() => parts
+            .push(format!("commands are refused: the level of this system is {level} (codex sandbox check)")),
+        "none" => parts.push("not enforced on this system".to_owned()),
+        _ => parts.push(format!("enforced at the {level} level (codex sandbox check)")),
     }
     parts.join("; ")
 }
@@ -151,7 +152,10 @@ mod tests {
             format!("{held}; enforced at the reduced level (codex sandbox check)")
         );
         limits["level"] = "none".into();
-        assert!(summed(limits.clone()).ends_with("cannot enforce: commands are refused"));
+        assert!(
+            summed(limits.clone())
+                .ends_with("; commands are refused: the level of this system is none (codex sandbox check)")
+        );
         limits["require"] = "none".into();
         assert!(summed(limits).ends_with("; not enforced on this system"));
         assert_eq!(
