@@ -32,7 +32,7 @@ enum Kind {
     Path,
     Network,
     SystemCall,
-    /// Nothing that the output tells for sure.
+    // Nothing that the output tells for sure.
     Unknown,
 }
 

@@ -160,7 +160,8 @@ async fn letting_go_of_it_hangs_up() {
         session.until("begun").await;
         let Session { mut child, terminal, .. } = session;
         drop(terminal);
-        assert_eq!(child.wait().await.unwrap(), Exit::Signal(libc::SIGHUP));
+        let exit = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+        assert_eq!(exit, Exit::Signal(libc::SIGHUP));
     }
 }
 
