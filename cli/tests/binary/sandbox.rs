@@ -165,6 +165,9 @@ fn a_weaker_level_is_told() {
     assert_eq!(checked["level"], "reduced", "{inner:?}");
     let why = checked["enforcement"].to_string();
     assert!(why.contains("refuses to make namespaces"), "{why}");
+    let required = ["sandbox", "--", codex, "sandbox", "-c", "sandbox.require=full", "true"];
+    let refused = house.run(&required);
+    assert!(refused.code == 125 && refused.stderr.contains("full level is required"), "{refused:?}");
     let localhost = ["sandbox", "--", codex, "sandbox", "-c", "sandbox.network=localhost", "true"];
     let refused = house.run(&localhost);
     assert!(refused.code == 125 && refused.stderr.contains("localhost"), "{refused:?}");
