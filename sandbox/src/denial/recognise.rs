@@ -303,20 +303,24 @@ enum Found {
     Nothing(bool),
 }
 
-/// Whether our own process could change what was refused to the command: if it can not either, that is no rule of
-/// the sandbox.
+/// Whether it is a rule of the sandbox that what the command could not change can not be changed.
 fn could_be_changed(path: &Path, complaint: Complaint) -> bool {
     let may = |path: &Path, how| rustix::fs::access(path, how);
     let dir = path.ancestors().skip(1).find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
-    let in_its_directory = || may(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok();
-    match may(path, Access::WRITE_OK) {
+    let outside = may(path, Access::WRITE_OK).or_else(|errno| match errno {
+        Errno::NOENT | Errno::NOTDIR => may(dir, Access::WRITE_OK | Access::EXEC_OK),
+        errno => Err(errno),
+    });
+    match outside {
         Ok(()) => true,
         Err(Errno::ROFS) => false,
+        // For this process it is not read-only, whoever may write it.
+        Err(_) if complaint == Complaint::ReadOnly => true,
         // It may have been about its name. What can not even be read was perhaps not to be written at all.
         Err(Errno::ACCESS) => {
-            (complaint == Complaint::ReadOnly || may(path, Access::READ_OK).is_ok()) && in_its_directory()
+            may(path, Access::READ_OK).is_ok() && may(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok()
         }
-        Err(_) => in_its_directory(),
+        Err(_) => false,
     }
 }
 
