@@ -165,7 +165,8 @@ async fn a_compiler() {
 #[tokio::test]
 async fn locks_between_processes() {
     let text = "
-import multiprocessing as mp
+# Newer ones have another way by default, which needs sockets with names.
+import multiprocessing; mp = multiprocessing.get_context('fork')
 def double(x): return 2 * x
 if __name__ == '__main__':
     with mp.Pool(3) as pool: print(pool.map(double, range(5)))

@@ -107,6 +107,8 @@ assert open(f'/proc/{LAUNCHER}/environ').read(); through()
 assert open(f'/proc/{LAUNCHER}/maps').read(); through()
 #: files of what started it -> said
 os.readlink(f'/proc/{LAUNCHER}/fd/0'); through()
+#: the program of what started it -> said
+os.open(f'/proc/{LAUNCHER}/exe', os.O_RDONLY); through()
 #: a file through the root of what started it -> outside
 open(f'/proc/{LAUNCHER}/root{FILE}', 'w').write('x')
 #: limits of what started it -> said
