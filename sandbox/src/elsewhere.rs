@@ -20,6 +20,7 @@ use tokio::net::unix::pipe;
 use crate::{
     command::{Command, Exit, Signal, Size},
     denial::Denial,
+    entry::Entry,
     error::{AccessError, SpawnError},
     level::Level,
     policy::{Policy, Read, kind_of},
@@ -187,30 +188,6 @@ pub struct Dir {
 #[derive(Debug)]
 pub struct ReadDir {
     never: Infallible,
-}
-
-/// What is in a directory under one name.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Entry {
-    /// Its name.
-    pub name: OsString,
-    /// What it is.
-    pub kind: EntryKind,
-}
-
-/// What an [`Entry`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EntryKind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Link,
-    /// A pipe, a socket or a device.
-    Other,
 }
 
 impl ReadDir {

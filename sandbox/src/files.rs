@@ -37,7 +37,7 @@ mod location;
 mod readable;
 mod reading;
 
-pub use self::reading::{Entry, EntryKind, ReadDir};
+pub use self::reading::ReadDir;
 pub(crate) use self::{kept::Kept, location::Location, readable::Readable};
 use self::{location::identity, reading::Reading};
 

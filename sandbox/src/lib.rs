@@ -23,6 +23,7 @@ mod denial;
 mod denied;
 mod devices;
 mod elsewhere;
+mod entry;
 mod error;
 mod exec;
 mod files;
@@ -51,11 +52,11 @@ mod tests;
 mod without;
 
 #[cfg(not(target_os = "linux"))]
-pub use crate::elsewhere::{Child, Dir, Enforcement, Entry, EntryKind, ReadDir, Terminal, probe, spawn};
+pub use crate::elsewhere::{Child, Dir, Enforcement, ReadDir, Terminal, probe, spawn};
 #[cfg(target_os = "linux")]
 pub use crate::{
     child::Child,
-    files::{Dir, Entry, EntryKind, ReadDir},
+    files::{Dir, ReadDir},
     probe::{Enforcement, probe},
     spawn::spawn,
     terminal::Terminal,
@@ -63,6 +64,7 @@ pub use crate::{
 pub use crate::{
     command::{Command, Exit, Input, Output, Signal, Size},
     denial::{Denial, PathReason, Refused},
+    entry::{Entry, EntryKind},
     error::{AccessError, SpawnError, Stage},
     level::Level,
     policy::{Device, Network, Policy, Read, Require, Rules},

@@ -29,6 +29,7 @@ use super::{
     readable::{OF_PROCESSES, Readable, is_of_processes},
 };
 use crate::{
+    entry::{Entry, EntryKind},
     error::AccessError,
     policy::{Policy, kind_of},
 };
@@ -44,30 +45,6 @@ pub struct ReadDir {
     rules: Arc<Reading>,
     /// If there is something to be judged by it.
     place: Option<Location>,
-}
-
-/// What is in a directory under one name.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Entry {
-    /// Its name.
-    pub name: OsString,
-    /// What it is; a link is one, wherever it leads.
-    pub kind: EntryKind,
-}
-
-/// What an [`Entry`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EntryKind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Link,
-    /// A pipe, a socket or a device.
-    Other,
 }
 
 impl Policy {
