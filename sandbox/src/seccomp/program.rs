@@ -89,16 +89,21 @@ fn by_number(
     refused: impl Iterator<Item = (c_long, i32)>,
     by_argument: impl Iterator<Item = c_long>,
 ) -> Result<Vec<sock_filter>, String> {
-    // x86-64 numbers with this bit are the same calls in their x32 form, and match no rule on a number.
+    // x86-64 numbers with this bit are the same calls in their x32 form, and match no rule on a number: they
+    // kill, as those of any other architecture. Higher ones are no calls at all.
     const X32: u32 = 0x4000_0000;
+    const NO_CALL: u32 = 0x8000_0000;
     let allow = Verdict::Return(libc::SECCOMP_RET_ALLOW);
     let error = |errno: i32| Verdict::Return(libc::SECCOMP_RET_ERRNO | errno.cast_unsigned());
-    let (refuse, missing) = (error(libc::EPERM), error(libc::ENOSYS));
+    let missing = error(libc::ENOSYS);
+    let foreign =
+        if cfg!(target_arch = "x86_64") { Verdict::Return(libc::SECCOMP_RET_KILL_PROCESS) } else { missing };
 
     let calls = by_argument.map(|call| (call, Verdict::LookAtArguments));
     let calls: BTreeMap<_, _> = calls.chain(refused.map(|(call, errno)| (call, error(errno)))).collect();
     // Each verdict holds from its number on, up to the next.
-    let mut verdicts = BTreeMap::from([(0, allow), (NEWEST_KNOWN + 1, missing), (X32, refuse)]);
+    let mut verdicts =
+        BTreeMap::from([(0, allow), (NEWEST_KNOWN + 1, missing), (X32, foreign), (NO_CALL, missing)]);
     for (call, verdict) in calls {
         let call = u32::try_from(call).map_err(|_| format!("{call} is not the number of a system call"))?;
         verdicts.insert(call, verdict);

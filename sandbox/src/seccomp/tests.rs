@@ -137,8 +137,8 @@ fn calls_by_argument() {
         (469, vec![], "ok"),
         (470, vec![], "ENOSYS"),
         (10_000, vec![], "ENOSYS"),
-        (0x4000_0000, vec![], "EPERM"),
-        (0x4000_0000 + libc::SYS_connect, vec![], "EPERM"),
+        (0x8000_0000, vec![], "ENOSYS"),
+        (0xffff_ffff, vec![], "ENOSYS"),
     ] {
         assert_eq!(answer(Network::Off, call, &args), expected, "{call:#x} {args:x?}");
         assert_eq!(answer(Network::On, call, &args), expected, "{call:#x} {args:x?}");
@@ -168,6 +168,18 @@ fn calls_of_another_architecture_kill() {
     let i386 = 0x4000_0003;
     for call in 0..500 {
         assert_eq!(verdict(filter(Network::On).unwrap(), i386, call, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn calls_in_their_x32_form_kill() {
+    let x32 = 0x4000_0000;
+    for call in [0, libc::SYS_write, libc::SYS_connect, 0x3fff_ffff] {
+        for network in [Network::Off, Network::On] {
+            let verdict = verdict(filter(network).unwrap(), ARCHITECTURE, x32 + call as u32, [0; 6]);
+            assert_eq!(verdict, libc::SECCOMP_RET_KILL_PROCESS, "{call:#x}");
+        }
     }
 }
 
