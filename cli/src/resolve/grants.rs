@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sandbox::{Device, Network, Require};
 
 use super::limits::{Limits, Mode, Set, network_name, require_name};
+use super::permissions::Reach;
 use crate::config::{ConfigError, Origin};
 
 /// What commands may do, with every default in its place.
@@ -15,12 +16,7 @@ pub(super) struct Grants {
     pub(super) require: Require,
     pub(super) devices: Vec<Device>,
     pub(super) deny_read: Vec<PathBuf>,
-    /// All may be read; else only the system's own files and the folders here.
-    pub(super) read_everything: bool,
-    pub(super) cwd: bool,
-    pub(super) slash_tmp: bool,
-    pub(super) tmpdir: bool,
-    pub(super) folders: Vec<PathBuf>,
+    pub(super) reach: Reach,
     /// The folder for what is remembered from session to session.
     pub(super) memories: bool,
 }
@@ -39,21 +35,19 @@ impl Limits {
             require: value(&self.require).unwrap_or_default(),
             devices: value(&self.devices).unwrap_or_default(),
             deny_read: value(&self.deny_read).unwrap_or_else(|| denied.to_vec()),
-            read_everything: true,
-            cwd: true,
-            slash_tmp: !value(&self.exclude_slash_tmp).unwrap_or(false),
-            tmpdir: !value(&self.exclude_tmpdir).unwrap_or(false),
-            folders: value(&self.folders).unwrap_or_default(),
+            reach: Reach {
+                read_everything: true,
+                cwd: true,
+                slash_tmp: !value(&self.exclude_slash_tmp).unwrap_or(false),
+                tmpdir: !value(&self.exclude_tmpdir).unwrap_or(false),
+                folders: value(&self.folders).unwrap_or_default(),
+            },
             memories: true,
         };
         match self.list.as_ref().map(|list| &list.value) {
             Some(list) if list.mode() != Mode::FullAccess => Grants {
                 network: if list.network { Network::On } else { network },
-                read_everything: list.read_everything,
-                cwd: list.cwd,
-                slash_tmp: list.slash_tmp,
-                tmpdir: list.tmpdir,
-                folders: list.folders.clone(),
+                reach: list.reach.clone(),
                 memories: false,
                 ..standard
             },
@@ -90,24 +84,24 @@ impl Grants {
             refuse(&asked.devices, "sandbox.devices", "a device is opened by the person alone")?;
             self.devices.retain(|device| person.devices.contains(device));
         }
-        if self.slash_tmp && !person.slash_tmp {
+        if self.reach.slash_tmp && !person.reach.slash_tmp {
             refuse(&asked.exclude_slash_tmp, &format!("{TABLE}.exclude_slash_tmp"), "it is excluded here")?;
-            self.slash_tmp = false;
+            self.reach.slash_tmp = false;
         }
-        if self.tmpdir && !person.tmpdir {
+        if self.reach.tmpdir && !person.reach.tmpdir {
             let key = format!("{TABLE}.exclude_tmpdir_env_var");
             refuse(&asked.exclude_tmpdir, &key, "it is excluded here")?;
-            self.tmpdir = false;
+            self.reach.tmpdir = false;
         }
         let granted = |folder: &PathBuf| {
-            person.folders.iter().any(|granted| granted == folder)
+            person.reach.folders.iter().any(|granted| granted == folder)
                 || named(folder)
-                || inside(folder, &person.folders)
+                || inside(folder, &person.reach.folders)
         };
-        if !self.folders.iter().all(granted) {
+        if !self.reach.folders.iter().all(granted) {
             let least = "a caller can only name folders below those that may be written anyway";
             refuse(&asked.folders, &format!("{TABLE}.writable_roots"), least)?;
-            self.folders.retain(granted);
+            self.reach.folders.retain(granted);
         }
         Ok(self.denying(person))
     }

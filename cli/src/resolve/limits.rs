@@ -147,10 +147,10 @@ impl Limits {
         drop_to(layer, &mut self.folders);
         let is = |set: &Option<Set<bool>>, value| set.as_ref().is_some_and(|set| set.value == value);
         list.value.network &= !is(&self.network_access, false);
-        list.value.slash_tmp &= !is(&self.exclude_slash_tmp, true);
-        list.value.tmpdir &= !is(&self.exclude_tmpdir, true);
+        list.value.reach.slash_tmp &= !is(&self.exclude_slash_tmp, true);
+        list.value.reach.tmpdir &= !is(&self.exclude_tmpdir, true);
         if let Some(folders) = &self.folders {
-            list.value.folders.clone_from(&folders.value);
+            list.value.reach.folders.clone_from(&folders.value);
         }
     }
 

@@ -8,15 +8,21 @@ use crate::config::{ConfigError, Home, Origin};
 
 const FOLDER: &str = "disk-write-folder=";
 
-/// What the list allows.
+/// Which files may be read and written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Permissions {
+pub(super) struct Reach {
     /// All may be read; else only the system's own files and the folders here.
     pub(super) read_everything: bool,
     pub(super) cwd: bool,
     pub(super) slash_tmp: bool,
     pub(super) tmpdir: bool,
     pub(super) folders: Vec<PathBuf>,
+}
+
+/// What the list allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Permissions {
+    pub(super) reach: Reach,
     pub(super) network: bool,
     write_everything: bool,
 }
@@ -27,11 +33,11 @@ impl Permissions {
         let mut listed = Self::default();
         for entry in entries {
             match entry.as_str() {
-                "disk-full-read-access" => listed.read_everything = true,
+                "disk-full-read-access" => listed.reach.read_everything = true,
                 "disk-full-write-access" => listed.write_everything = true,
-                "disk-write-cwd" => listed.cwd = true,
-                "disk-write-platform-global-temp-folder" => listed.slash_tmp = true,
-                "disk-write-platform-user-temp-folder" => listed.tmpdir = true,
+                "disk-write-cwd" => listed.reach.cwd = true,
+                "disk-write-platform-global-temp-folder" => listed.reach.slash_tmp = true,
+                "disk-write-platform-user-temp-folder" => listed.reach.tmpdir = true,
                 "network-full-access" => listed.network = true,
                 other => {
                     let Some(typed) = other.strip_prefix(FOLDER) else { return Err(wrong(unknown(other))) };
@@ -39,11 +45,11 @@ impl Permissions {
                     if !folder.is_absolute() {
                         return Err(wrong(format!("{other:?}: the folder is not absolute")));
                     }
-                    listed.folders.push(folder);
+                    listed.reach.folders.push(folder);
                 }
             }
         }
-        if listed.write_everything && !(listed.read_everything && listed.network) {
+        if listed.write_everything && !(listed.reach.read_everything && listed.network) {
             return Err(wrong(format!(
                 "disk-full-write-access leaves nothing for a sandbox to do, so it goes only with \
                  disk-full-read-access and network-full-access; to write some folders, list {FOLDER}/PATH"
@@ -56,7 +62,11 @@ impl Permissions {
     pub(super) fn mode(&self) -> Mode {
         if self.write_everything {
             Mode::FullAccess
-        } else if self.cwd || self.slash_tmp || self.tmpdir || !self.folders.is_empty() {
+        } else if self.reach.cwd
+            || self.reach.slash_tmp
+            || self.reach.tmpdir
+            || !self.reach.folders.is_empty()
+        {
             Mode::WorkspaceWrite
         } else {
             Mode::ReadOnly

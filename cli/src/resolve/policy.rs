@@ -75,12 +75,12 @@ impl Policies {
             grants.within(&ceiling, &asked, |folder| self.may_write(folder))?
         };
         let mut folders = Vec::new();
-        folders.extend(grants.cwd.then(|| cwd.to_owned()));
-        folders.append(&mut grants.folders);
-        folders.extend(grants.slash_tmp.then(|| PathBuf::from("/tmp")));
-        folders.extend(self.tmpdir().filter(|_| grants.tmpdir));
+        folders.extend(grants.reach.cwd.then(|| cwd.to_owned()));
+        folders.append(&mut grants.reach.folders);
+        folders.extend(grants.reach.slash_tmp.then(|| PathBuf::from("/tmp")));
+        folders.extend(self.tmpdir().filter(|_| grants.reach.tmpdir));
         grants.deny_read.extend(CREDENTIALS.map(|name| self.home.folder().join(name)));
-        let read = if grants.read_everything { Read::Everything } else { Read::Only(folders.clone()) };
+        let read = if grants.reach.read_everything { Read::Everything } else { Read::Only(folders.clone()) };
         let mut rules = Rules {
             read,
             deny_read: grants.deny_read,
@@ -130,7 +130,7 @@ impl Policies {
             );
             return Err(ConfigError::new(origin, "sandbox_mode", problem));
         }
-        let writes_here = asked.list.as_ref().is_none_or(|list| list.value.cwd);
+        let writes_here = asked.list.as_ref().is_none_or(|list| list.value.reach.cwd);
         if mode != Mode::WorkspaceWrite || !writes_here || self.may_write(cwd) {
             return Ok(mode);
         }
